@@ -1,0 +1,2 @@
+//! The `onefill` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The engines' own block hashes, recomputed: which algorithm, which seed, which extra keys.

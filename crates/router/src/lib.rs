@@ -1,0 +1,2 @@
+//! The OpenAI-compatible front door.
+#![forbid(unsafe_code)]

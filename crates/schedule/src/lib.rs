@@ -1,0 +1,236 @@
+//! Overlap and load to a pick, with a receipt. Pure: the clock is an argument (time since the
+//! scheduler's start), randomness is seeded.
+#![forbid(unsafe_code)]
+
+use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// How a replica is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Policy {
+    /// Least cost in seconds, knowing what each replica holds.
+    #[default]
+    Kv,
+    /// The same cost, knowing only what this router sent where.
+    Prefix,
+    /// One session stays on one replica (rendezvous hash), bounded by load.
+    Session,
+    /// Least expected work.
+    LeastLoad,
+    /// In turn.
+    RoundRobin,
+}
+
+impl Policy {
+    /// All policies.
+    pub const ALL: [Self; 5] =
+        [Self::Kv, Self::Prefix, Self::Session, Self::LeastLoad, Self::RoundRobin];
+
+    /// The name used in flags, receipts and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kv => "kv",
+            Self::Prefix => "prefix",
+            Self::Session => "session",
+            Self::LeastLoad => "least-load",
+            Self::RoundRobin => "round-robin",
+        }
+    }
+}
+
+/// What is asked of the fleet.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Tokens of the prompt (an estimate where no tokenizer is at hand).
+    pub prompt_tokens: u32,
+    /// Keys of the prompt's full blocks; empty where tokens are not known.
+    pub chain: Arc<[BlockKey]>,
+    /// Tokens a block of `chain`.
+    pub block_tokens: u32,
+    /// Most tokens to be generated, where the request says.
+    pub output_tokens_max: Option<u32>,
+    /// Hash of what names the session, where the request says.
+    pub session: Option<u64>,
+}
+
+/// A replica's load as last heard from it.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct ReplicaLoad {
+    /// Requests in its batch.
+    pub running: u32,
+    /// Requests in its queue.
+    pub waiting: u32,
+    /// Share of its KV cache in use by running requests, 0 to 1.
+    pub kv_usage: f32,
+    /// Blocks of its KV cache; 0: not known.
+    pub capacity_blocks: u32,
+    /// Blocks that the index (or the history) says it holds.
+    pub held_blocks: u32,
+    /// Age of these figures; `None`: never heard.
+    pub age: Option<Duration>,
+}
+
+/// A replica that may be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Its number.
+    pub replica: ReplicaId,
+    /// What it holds of the chain.
+    pub overlap: Overlap,
+    /// How well that is known.
+    pub knowledge: Knowledge,
+    /// Its load.
+    pub load: ReplicaLoad,
+}
+
+/// The choice.
+#[derive(Debug)]
+pub struct Pick {
+    /// The replica chosen.
+    pub replica: ReplicaId,
+    /// Why.
+    pub receipt: Receipt,
+    /// To be handed back as the request goes on.
+    pub ticket: Ticket,
+}
+
+/// Names a booked request. Hand it back to [`Scheduler::finished`], whatever happens.
+#[derive(Debug)]
+pub struct Ticket {
+    /// Number in the book.
+    pub id: u64,
+    /// Where it was sent.
+    pub replica: ReplicaId,
+}
+
+/// Why a replica was chosen. `Display` gives the value of `x-onefill-reason`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Receipt {
+    /// Policy that chose.
+    pub policy: Policy,
+    /// How well the chosen replica's cache is known.
+    pub knowledge: Knowledge,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens that the replica need not compute.
+    pub overlap_tokens: u32,
+    /// Farthest tier that the overlap uses, "none" without overlap.
+    pub tier: &'static str,
+    /// The cost, in seconds.
+    pub cost_s: f64,
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "policy={} state={} overlap_tokens={} prompt_tokens={} tier={} cost_ms={:.1}",
+            self.policy.name(),
+            self.knowledge,
+            self.overlap_tokens,
+            self.prompt_tokens,
+            self.tier,
+            self.cost_s * 1e3
+        )
+    }
+}
+
+/// One candidate's cost, term by term, for people (`/debug/route`).
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The candidate.
+    pub replica: ReplicaId,
+    /// Named terms in seconds, and figures they come from.
+    pub terms: Vec<(&'static str, f64)>,
+    /// Their sum, by which the least wins.
+    pub cost_s: f64,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Answered to the end.
+    Done,
+    /// The replica failed, or was not reached.
+    Failed,
+    /// The client left.
+    Cancelled,
+}
+
+/// Chooses, and keeps the book of what is in flight. Shared by all request tasks.
+#[derive(Debug)]
+pub struct Scheduler {
+    policy: Policy,
+}
+
+impl Scheduler {
+    /// A scheduler with an empty book.
+    pub fn new(policy: Policy, seed: u64) -> Self {
+        let _ = seed;
+        Self { policy }
+    }
+
+    /// Chooses among `candidates` and books the request there. `None` without candidates.
+    pub fn pick(&self, now: Duration, ask: &Ask, candidates: &[Candidate]) -> Option<Pick> {
+        let _ = (now, ask);
+        let first = candidates.first()?;
+        let receipt = Receipt {
+            policy: self.policy,
+            knowledge: first.knowledge,
+            prompt_tokens: ask.prompt_tokens,
+            overlap_tokens: 0,
+            tier: "none",
+            cost_s: 0.0,
+        };
+        Some(Pick {
+            replica: first.replica,
+            receipt,
+            ticket: Ticket { id: 0, replica: first.replica },
+        })
+    }
+
+    /// What `pick` would weigh, without booking.
+    pub fn explain(&self, now: Duration, ask: &Ask, candidates: &[Candidate]) -> Vec<Explained> {
+        let _ = (now, ask, candidates);
+        Vec::new()
+    }
+
+    /// The first byte of the answer's body has come: prefill is over.
+    pub fn first_byte(&self, now: Duration, ticket: &Ticket) {
+        let _ = (now, ticket);
+    }
+
+    /// The request is over. `cached_tokens` and `output_tokens` as the replica reported, if it did.
+    pub fn finished(
+        &self,
+        now: Duration,
+        ticket: Ticket,
+        ended: Ended,
+        usage: Usage,
+    ) {
+        let _ = (now, ticket, ended, usage);
+    }
+
+    /// The replica is gone or restarted: its rates and its part of the book are forgotten.
+    pub fn forget(&self, replica: ReplicaId) {
+        let _ = replica;
+    }
+
+    /// Requests in flight at `replica`, by this router's own count.
+    pub fn in_flight(&self, replica: ReplicaId) -> u32 {
+        let _ = replica;
+        0
+    }
+}
+
+/// What a replica reported at the end of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Prompt tokens.
+    pub prompt_tokens: Option<u32>,
+    /// Prompt tokens that it had in its cache.
+    pub cached_tokens: Option<u32>,
+    /// Tokens generated.
+    pub output_tokens: Option<u32>,
+}
