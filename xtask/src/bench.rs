@@ -1,0 +1,40 @@
+//! Benchmarks beside the peers, in one run each.
+
+use crate::{
+    peers,
+    shell::{self, build_onefill, command, root},
+};
+use anyhow::{Result, bail};
+
+/// A benchmark that is a Rust program of its own workspace, so that peers' crates stay out of ours.
+fn cargo(name: &str, rest: &[&str]) -> Result<()> {
+    let manifest = root().join("benches").join(name).join("Cargo.toml");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut bench = command(cargo, &["run", "--release", "--manifest-path"]);
+    shell::run(
+        &format!("bench {name}"),
+        bench.arg(manifest).arg("--").args(rest),
+    )
+}
+
+/// Runs the benchmark `name`.
+pub fn run(name: &str, rest: &[&str]) -> Result<()> {
+    match name {
+        "index" => cargo(name, rest),
+        "router" => {
+            peers::routers()?;
+            cargo(name, rest)
+        }
+        "fleet" => {
+            let peer = peers::vllm()?;
+            let routers = peers::routers()?;
+            let onefill = build_onefill()?;
+            let mut bench = command(peer.join("vllm/bin/python"), &["benches/fleet/fleet.py"]);
+            bench
+                .env("ONEFILL_VLLM", &peer)
+                .env("ONEFILL_PEERS", routers);
+            shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
+        }
+        _ => bail!("no benchmark {name:?}: there are index, router, fleet"),
+    }
+}

