@@ -111,12 +111,12 @@ fn fresh_venv(folder: &Path) -> Result<PathBuf> {
     Ok(folder.to_path_buf())
 }
 
+/// The venv's `lib` holds folders of other packages too: ask its Python.
 fn site_packages(venv: &Path) -> Result<PathBuf> {
-    let lib = venv.join("lib");
-    let version = fs::read_dir(&lib)?
-        .next()
-        .context("venv without lib/pythonX.Y")??;
-    Ok(version.path().join("site-packages"))
+    let ask = "import sysconfig; print(sysconfig.get_paths()['purelib'])";
+    let answer = command(venv.join("bin/python"), &["-c", ask]).output()?;
+    let path = String::from_utf8(answer.stdout).context("site-packages must be UTF-8")?;
+    Ok(PathBuf::from(path.trim()))
 }
 
 /// torch needs libnuma.so.1, which slim images lack.
