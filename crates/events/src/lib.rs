@@ -1,7 +1,11 @@
 //! Engine event bytes to kv words and back. Pure: no IO, no allocation beyond a bound.
 #![forbid(unsafe_code)]
 
-use onefill_kv::{ContentHash, EngineHash, KeySeed, Tier};
+mod decode;
+mod msgpack;
+
+pub use decode::Decoder;
+use onefill_kv::{ContentHash, EngineHash, Tier};
 
 /// What one event says, in our words. Borrowed from the decoder's buffers: valid until the next.
 #[derive(Debug)]
@@ -83,30 +87,6 @@ pub struct BatchInfo {
     pub unknown_events: u32,
     /// Fields with an unknown name, skipped.
     pub unknown_fields: u32,
-}
-
-/// Decodes payloads of one feed. Keeps its buffers between calls.
-#[derive(Debug)]
-pub struct Decoder {
-    seed: KeySeed,
-}
-
-impl Decoder {
-    /// A decoder that hashes token blocks with `seed`.
-    pub fn new(seed: KeySeed) -> Self {
-        Self { seed }
-    }
-
-    /// Decodes one payload (the third frame of a ZMQ message), calling `apply` for each event in
-    /// order. On an error events before it have been applied; the caller treats the batch as lost.
-    pub fn decode(
-        &mut self,
-        payload: &[u8],
-        apply: &mut dyn FnMut(Event<'_>),
-    ) -> Result<BatchInfo, DecodeError> {
-        let _ = (self.seed, payload, apply);
-        Err(DecodeError { offset: 0, reason: "stub" })
-    }
 }
 
 /// Where and why a payload can't be read.
