@@ -1,7 +1,14 @@
 //! Which replica holds which block in which tier: `apply(event)` on one side,
 //! `lookup(chain) -> overlap` on the other.
 
+mod history;
+pub mod reference;
+
+pub use history::History;
 use onefill_kv::{BlockKey, ContentHash, EngineHash, Overlap, ReplicaId, Tier};
+use parking_lot::RwLock;
+use reference::Reference;
+use std::sync::Arc;
 
 /// Bounds of the index.
 #[derive(Clone, Debug)]
@@ -16,7 +23,11 @@ pub struct IndexConfig {
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { memory_bytes_max: 1 << 30, orphan_bytes_max: 16 << 20, replicas_max: 64 }
+        Self {
+            memory_bytes_max: 1 << 30,
+            orphan_bytes_max: 16 << 20,
+            replicas_max: 64,
+        }
     }
 }
 
@@ -54,40 +65,51 @@ pub struct Stored {
 
 /// Makes an index: one writer, any number of readers.
 pub fn index(config: &IndexConfig) -> (IndexWriter, IndexReader) {
-    let _ = config;
-    (IndexWriter {}, IndexReader {})
+    let state = Arc::new(RwLock::new(Reference::new(config)));
+    (
+        IndexWriter {
+            state: Arc::clone(&state),
+        },
+        IndexReader { state },
+    )
 }
 
 /// The only one that changes the index.
 #[derive(Debug)]
-pub struct IndexWriter {}
+pub struct IndexWriter {
+    state: Arc<RwLock<Reference>>,
+}
 
 impl IndexWriter {
     /// `replica` now holds `blocks` in `tier`, in chain order after `parent`.
-    pub fn stored(&mut self, replica: ReplicaId, tier: Tier, parent: Parent, blocks: &[Block]) -> Stored {
-        let _ = (replica, tier, parent, blocks);
-        Stored::default()
+    pub fn stored(
+        &mut self,
+        replica: ReplicaId,
+        tier: Tier,
+        parent: Parent,
+        blocks: &[Block],
+    ) -> Stored {
+        self.state.write().stored(replica, tier, parent, blocks)
     }
 
     /// `replica` dropped one copy of each of these blocks from `tier`.
     pub fn removed(&mut self, replica: ReplicaId, tier: Tier, hashes: &[EngineHash]) {
-        let _ = (replica, tier, hashes);
+        self.state.write().removed(replica, tier, hashes);
     }
 
     /// `replica` holds nothing any more (in any tier that is its own).
     pub fn cleared(&mut self, replica: ReplicaId) {
-        let _ = replica;
+        self.state.write().cleared(replica);
     }
 
     /// Blocks that `replica` holds in `tier`.
     pub fn held(&self, replica: ReplicaId, tier: Tier) -> u64 {
-        let _ = (replica, tier);
-        0
+        self.state.read().held(replica, tier)
     }
 
     /// Figures for metrics and people.
     pub fn stats(&self) -> IndexStats {
-        IndexStats::default()
+        self.state.read().stats()
     }
 }
 
@@ -110,54 +132,48 @@ pub struct IndexStats {
 
 /// Looks chains up, concurrently with the writer. Clones are cheap.
 #[derive(Clone, Debug)]
-pub struct IndexReader {}
+pub struct IndexReader {
+    state: Arc<RwLock<Reference>>,
+}
 
 impl IndexReader {
     /// Fills `out` with every replica's overlap with `chain`. Never waits for the writer.
     pub fn lookup(&self, chain: &[BlockKey], out: &mut Overlaps) {
-        let _ = chain;
+        let state = self.state.read();
         out.clear();
+        for replica in state.replicas() {
+            out.set(replica, state.overlap(replica, chain));
+        }
     }
 }
 
 /// Answer of a lookup; keep one a thread and use it again.
 #[derive(Debug, Default)]
-pub struct Overlaps {}
+pub struct Overlaps {
+    by_replica: Vec<Overlap>,
+}
 
 impl Overlaps {
     /// Forgets the last answer.
-    pub fn clear(&mut self) {}
+    pub fn clear(&mut self) {
+        self.by_replica.clear();
+    }
+
+    fn set(&mut self, replica: ReplicaId, overlap: Overlap) {
+        let place = usize::from(replica.0);
+        if self.by_replica.len() <= place {
+            self.by_replica.resize(place + 1, Overlap::default());
+        }
+        if let Some(slot) = self.by_replica.get_mut(place) {
+            *slot = overlap;
+        }
+    }
 
     /// Overlap of one replica.
     pub fn get(&self, replica: ReplicaId) -> Overlap {
-        let _ = replica;
-        Overlap::default()
+        self.by_replica
+            .get(usize::from(replica.0))
+            .copied()
+            .unwrap_or_default()
     }
-}
-
-/// What the router itself sent to one replica, for replicas without (complete) events: an LRU of
-/// keys with the replica's capacity.
-#[derive(Debug)]
-pub struct History {}
-
-impl History {
-    /// A history of at most `capacity_blocks`.
-    pub fn new(capacity_blocks: usize) -> Self {
-        let _ = capacity_blocks;
-        Self {}
-    }
-
-    /// Leading blocks of `chain` that were sent here and should still be there.
-    pub fn overlap(&self, chain: &[BlockKey]) -> u32 {
-        let _ = chain;
-        0
-    }
-
-    /// The replica has computed `chain`.
-    pub fn touch(&mut self, chain: &[BlockKey]) {
-        let _ = chain;
-    }
-
-    /// The replica has lost everything.
-    pub fn clear(&mut self) {}
 }

@@ -1,0 +1,173 @@
+//! What the router itself sent to one replica, for replicas without (complete) events.
+//!
+//! An LRU of block keys with the replica's capacity. A touch moves a chain to the young end with
+//! its tail first, so that tails leave before heads, as in vLLM's own cache; hence the keys kept
+//! of one chain are always a prefix, and overlap is a binary search.
+
+use hashbrown::HashMap;
+use onefill_kv::BlockKey;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Keys are uniform already: the key is its own hash.
+#[derive(Default, Debug, Clone, Copy)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, key: u64) {
+        // hashbrown takes its tag from the top bits and the place from the low ones
+        self.0 = key;
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: BlockKey,
+    /// Towards the young end.
+    younger: u32,
+    /// Towards the old end.
+    older: u32,
+}
+
+/// An LRU of keys with the replica's capacity.
+#[derive(Debug)]
+pub struct History {
+    capacity: usize,
+    places: HashMap<BlockKey, u32, BuildHasherDefault<KeyHasher>>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    youngest: u32,
+    oldest: u32,
+}
+
+impl History {
+    /// A history of at most `capacity_blocks`.
+    pub fn new(capacity_blocks: usize) -> Self {
+        Self {
+            capacity: capacity_blocks.max(1),
+            places: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            youngest: NONE,
+            oldest: NONE,
+        }
+    }
+
+    /// Changes the capacity; the oldest leave where it shrinks.
+    pub fn set_capacity(&mut self, capacity_blocks: usize) {
+        self.capacity = capacity_blocks.max(1);
+        self.shrink();
+    }
+
+    /// Blocks remembered.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Leading blocks of `chain` that were sent here and should still be there.
+    pub fn overlap(&self, chain: &[BlockKey]) -> u32 {
+        let held = chain.partition_point(|key| self.places.contains_key(key));
+        u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    /// The replica has computed `chain`.
+    pub fn touch(&mut self, chain: &[BlockKey]) {
+        // Blocks beyond the capacity could not have stayed: the head did.
+        let kept = chain
+            .get(..self.capacity.min(chain.len()))
+            .unwrap_or_default();
+        for key in kept.iter().rev() {
+            let place = match self.places.get(key).copied() {
+                Some(place) => {
+                    self.unlink(place);
+                    place
+                }
+                None => self.insert(*key),
+            };
+            self.link_youngest(place);
+        }
+        self.shrink();
+    }
+
+    /// The replica has lost everything.
+    pub fn clear(&mut self) {
+        self.places.clear();
+        self.slots.clear();
+        self.free.clear();
+        (self.youngest, self.oldest) = (NONE, NONE);
+    }
+
+    fn shrink(&mut self) {
+        while self.places.len() > self.capacity {
+            let place = self.oldest;
+            self.unlink(place);
+            if let Some(slot) = self.slots.get(place as usize) {
+                self.places.remove(&slot.key);
+            }
+            self.free.push(place);
+        }
+    }
+
+    fn insert(&mut self, key: BlockKey) -> u32 {
+        let slot = Slot {
+            key,
+            younger: NONE,
+            older: NONE,
+        };
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
+            }
+        };
+        if let Some(free) = self.slots.get_mut(place as usize) {
+            *free = slot;
+        }
+        self.places.insert(key, place);
+        place
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let Some(Slot { younger, older, .. }) = self.slots.get(place as usize).copied() else {
+            return;
+        };
+        match self.slots.get_mut(younger as usize) {
+            Some(slot) => slot.older = older,
+            None => self.youngest = older,
+        }
+        match self.slots.get_mut(older as usize) {
+            Some(slot) => slot.younger = younger,
+            None => self.oldest = younger,
+        }
+    }
+
+    fn link_youngest(&mut self, place: u32) {
+        let before = self.youngest;
+        if let Some(slot) = self.slots.get_mut(place as usize) {
+            (slot.younger, slot.older) = (NONE, before);
+        }
+        match self.slots.get_mut(before as usize) {
+            Some(slot) => slot.younger = place,
+            None => self.oldest = place,
+        }
+        self.youngest = place;
+    }
+}
+
+#[cfg(test)]
+mod tests;

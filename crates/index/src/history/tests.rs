@@ -1,0 +1,61 @@
+use super::*;
+use onefill_kv::ContentHash;
+
+fn chain(contents: &[u64]) -> Vec<BlockKey> {
+    let mut key = BlockKey(0);
+    let extend = |content: &u64| {
+        key = key.extend(ContentHash(*content));
+        key
+    };
+    contents.iter().map(extend).collect()
+}
+
+#[test]
+fn overlap_counts_leading_blocks() {
+    let mut history = History::new(10);
+    history.touch(&chain(&[1, 2, 3]));
+    assert_eq!(history.overlap(&chain(&[1, 2, 3, 4])), 3);
+    assert_eq!(history.overlap(&chain(&[1, 9, 3])), 1);
+    assert_eq!(history.overlap(&chain(&[9])), 0);
+}
+
+#[test]
+fn tails_of_the_least_recent_chain_leave_first() {
+    let mut history = History::new(5);
+    history.touch(&chain(&[1, 2, 3]));
+    history.touch(&chain(&[1, 7, 8, 9]));
+    assert_eq!(history.len(), 5);
+    assert_eq!(
+        history.overlap(&chain(&[1, 2, 3])),
+        2,
+        "the tail left, the shared head stayed"
+    );
+    assert_eq!(history.overlap(&chain(&[1, 7, 8, 9])), 4);
+}
+
+#[test]
+fn it_equals_a_literal_lru_on_random_chains() {
+    let mut state = 1_u64;
+    let mut random = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut history = History::new(40);
+    let mut literal: Vec<BlockKey> = Vec::new(); // oldest first
+    for _ in 0..3000 {
+        let contents: Vec<u64> = (0..1 + random(12)).map(|_| random(3)).collect();
+        let chain = chain(&contents);
+        let want = chain.iter().take_while(|key| literal.contains(key)).count();
+        assert_eq!(history.overlap(&chain) as usize, want);
+        history.touch(&chain);
+        for key in chain.iter().rev() {
+            literal.retain(|held| held != key);
+            literal.push(*key);
+        }
+        let surplus = literal.len().saturating_sub(40);
+        literal.drain(..surplus);
+        assert_eq!(history.len(), literal.len());
+    }
+}
