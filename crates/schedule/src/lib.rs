@@ -2,7 +2,13 @@
 //! scheduler's start), randomness is seeded.
 #![forbid(unsafe_code)]
 
+mod book;
+mod choose;
+mod cost;
+
+use book::{Book, InFlight};
 use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId};
+use parking_lot::Mutex;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// How a replica is chosen.
@@ -23,8 +29,13 @@ pub enum Policy {
 
 impl Policy {
     /// All policies.
-    pub const ALL: [Self; 5] =
-        [Self::Kv, Self::Prefix, Self::Session, Self::LeastLoad, Self::RoundRobin];
+    pub const ALL: [Self; 5] = [
+        Self::Kv,
+        Self::Prefix,
+        Self::Session,
+        Self::LeastLoad,
+        Self::RoundRobin,
+    ];
 
     /// The name used in flags, receipts and metrics.
     #[must_use]
@@ -115,10 +126,14 @@ pub struct Receipt {
     pub prompt_tokens: u32,
     /// Tokens that the replica need not compute.
     pub overlap_tokens: u32,
+    /// Tokens that it will not compute, siblings in flight counted.
+    pub predicted_tokens: u32,
     /// Farthest tier that the overlap uses, "none" without overlap.
     pub tier: &'static str,
     /// The cost, in seconds.
     pub cost_s: f64,
+    /// The part of it spent waiting, in seconds.
+    pub queue_s: f64,
 }
 
 impl fmt::Display for Receipt {
@@ -132,7 +147,11 @@ impl fmt::Display for Receipt {
             self.prompt_tokens,
             self.tier,
             self.cost_s * 1e3
-        )
+        )?;
+        if self.predicted_tokens > self.overlap_tokens {
+            write!(f, " predicted_tokens={}", self.predicted_tokens)?;
+        }
+        write!(f, " queue_ms={:.1}", self.queue_s * 1e3)
     }
 }
 
@@ -162,65 +181,97 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Scheduler {
     policy: Policy,
+    seed: u64,
+    book: Mutex<Book>,
 }
 
 impl Scheduler {
     /// A scheduler with an empty book.
     pub fn new(policy: Policy, seed: u64) -> Self {
-        let _ = seed;
-        Self { policy }
+        Self {
+            policy,
+            seed,
+            book: Mutex::default(),
+        }
+    }
+
+    /// The policy it chooses by.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// Chooses among `candidates` and books the request there. `None` without candidates.
     pub fn pick(&self, now: Duration, ask: &Ask, candidates: &[Candidate]) -> Option<Pick> {
-        let _ = (now, ask);
-        let first = candidates.first()?;
+        let mut book = self.book.lock();
+        let terms = cost::weigh(&book, now, ask, candidates);
+        let place = choose::choose(self.policy, self.seed, &mut book, ask, candidates, &terms)?;
+        let (candidate, terms) = (candidates.get(place)?, terms.get(place)?);
+        let id = book.open(InFlight {
+            replica: candidate.replica,
+            started: now,
+            uncached_tokens: f64::from(terms.uncached_tokens),
+            queued_tokens: terms.queued_tokens,
+            prefilling: true,
+            chain: Arc::clone(&ask.chain),
+        });
         let receipt = Receipt {
             policy: self.policy,
-            knowledge: first.knowledge,
+            knowledge: candidate.knowledge,
             prompt_tokens: ask.prompt_tokens,
-            overlap_tokens: 0,
-            tier: "none",
-            cost_s: 0.0,
+            overlap_tokens: terms.overlap_tokens,
+            predicted_tokens: terms.predicted_tokens,
+            tier: candidate
+                .overlap
+                .farthest_tier()
+                .map_or("none", onefill_kv::Tier::name),
+            cost_s: terms.cost_s(),
+            queue_s: terms.queue_s,
+        };
+        let ticket = Ticket {
+            id,
+            replica: candidate.replica,
         };
         Some(Pick {
-            replica: first.replica,
+            replica: candidate.replica,
             receipt,
-            ticket: Ticket { id: 0, replica: first.replica },
+            ticket,
         })
     }
 
     /// What `pick` would weigh, without booking.
     pub fn explain(&self, now: Duration, ask: &Ask, candidates: &[Candidate]) -> Vec<Explained> {
-        let _ = (now, ask, candidates);
-        Vec::new()
+        let terms = cost::weigh(&self.book.lock(), now, ask, candidates);
+        let each = candidates.iter().zip(terms);
+        each.map(|(candidate, terms)| Explained {
+            replica: candidate.replica,
+            terms: terms.named(),
+            cost_s: terms.cost_s(),
+        })
+        .collect()
     }
 
     /// The first byte of the answer's body has come: prefill is over.
     pub fn first_byte(&self, now: Duration, ticket: &Ticket) {
-        let _ = (now, ticket);
+        self.book.lock().first_byte(now, ticket.id);
     }
 
-    /// The request is over. `cached_tokens` and `output_tokens` as the replica reported, if it did.
-    pub fn finished(
-        &self,
-        now: Duration,
-        ticket: Ticket,
-        ended: Ended,
-        usage: Usage,
-    ) {
-        let _ = (now, ticket, ended, usage);
+    /// The request is over. `usage` as the replica reported, if it did.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
+    pub fn finished(&self, now: Duration, ticket: Ticket, ended: Ended, usage: Usage) {
+        let _ = usage;
+        self.book
+            .lock()
+            .close(now, ticket.id, ended != Ended::Failed);
     }
 
     /// The replica is gone or restarted: its rates and its part of the book are forgotten.
     pub fn forget(&self, replica: ReplicaId) {
-        let _ = replica;
+        self.book.lock().forget(replica);
     }
 
     /// Requests in flight at `replica`, by this router's own count.
     pub fn in_flight(&self, replica: ReplicaId) -> u32 {
-        let _ = replica;
-        0
+        self.book.lock().seen(replica).in_flight
     }
 }
 
