@@ -2,8 +2,19 @@
 //! Pure: no IO but reading a tokenizer's folder.
 #![forbid(unsafe_code)]
 
+mod conversation;
+mod load;
+pub mod remote;
+mod scan;
+mod template;
+mod tokens;
+
 use onefill_kv::{BlockKey, KeySeed, TokenId};
+pub use scan::scan;
 use std::{borrow::Cow, path::Path, sync::Arc};
+use template::Template;
+use tokens::Tokens;
+pub use tokens::simulated_word;
 
 /// What kind of body a path takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,15 +62,42 @@ pub struct Asked<'a> {
     pub output_tokens_max: Option<u32>,
     /// Images, audio or video are in the prompt: its tokens are only known to the replica.
     pub multimodal: bool,
+    /// "`add_special_tokens`", true by default; concerns completions.
+    pub special_tokens: bool,
     /// The prompt.
     pub input: Input<'a>,
+}
+
+/// A conversation as raw JSON of the body.
+#[derive(Clone, Debug)]
+pub struct Chat<'a> {
+    /// Which API's shapes it has.
+    pub door: Door,
+    /// "messages", or "input" of `/v1/responses`.
+    pub messages: &'a str,
+    /// "system" of `/v1/messages`, "instructions" of `/v1/responses`.
+    pub system: Option<&'a str>,
+    /// "tools".
+    pub tools: Option<&'a str>,
+    /// "documents".
+    pub documents: Option<&'a str>,
+    /// "`chat_template`": a template of the request's own.
+    pub template: Option<Cow<'a, str>>,
+    /// "`chat_template_kwargs`".
+    pub template_kwargs: Option<&'a str>,
+    /// "`add_generation_prompt`", true by default.
+    pub add_generation_prompt: bool,
+    /// "`continue_final_message`".
+    pub continue_final_message: bool,
+    /// Whether an earlier answer, kept by the replica, is part of it.
+    pub refers_back: bool,
 }
 
 /// A prompt as it came.
 #[derive(Debug, Default)]
 pub enum Input<'a> {
-    /// Raw JSON of the body, to be rendered by a chat template.
-    Chat(&'a [u8]),
+    /// A conversation, to be rendered by a chat template.
+    Chat(Chat<'a>),
     /// One or more texts.
     Text(Vec<Cow<'a, str>>),
     /// One or more lists of token ids.
@@ -77,12 +115,6 @@ pub struct BodyError {
     pub offset: usize,
     /// What is wrong, and what was expected.
     pub reason: String,
-}
-
-/// Scans a body once, without building it anew.
-pub fn scan(door: Door, body: &[u8]) -> Result<Asked<'_>, BodyError> {
-    let _ = (door, body);
-    Ok(Asked::default())
 }
 
 /// A prompt that can be looked up.
@@ -110,8 +142,11 @@ pub struct Namespace<'a> {
     pub salt: Option<&'a str>,
 }
 
-/// Turns one model's prompts into tokens and keys, remembering prefixes that it has seen.
-pub struct Prompter {}
+/// Turns one model's prompts into tokens and keys, remembering what it has seen.
+pub struct Prompter {
+    tokens: Tokens,
+    template: Option<Template>,
+}
 
 impl std::fmt::Debug for Prompter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -134,72 +169,116 @@ pub struct LoadError {
 #[error("{0}")]
 pub struct PromptError(pub String);
 
+/// The template of simulated engines.
+const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n\
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
 impl Prompter {
     /// From a folder with `tokenizer.json`, and for chats `tokenizer_config.json` or
     /// `chat_template.jinja`.
     pub fn load(folder: &Path) -> Result<Self, LoadError> {
-        let _ = folder;
-        Ok(Self {})
+        load::load(folder)
     }
 
     /// The tokenizer of simulated engines: a token for each word piece of up to four bytes, and a
     /// `ChatML` template.
     pub fn simulated() -> Self {
-        Self {}
+        Self {
+            tokens: Tokens::simulated(),
+            template: Template::new(CHATML, "", "<|im_end|>").ok(),
+        }
     }
 
     /// All tokens of a prompt (of the first, where the body has several), as the engine makes them.
     pub fn tokens(&self, asked: &Asked<'_>) -> Result<Arc<[TokenId]>, PromptError> {
-        let _ = asked;
-        Err(PromptError("stub".into()))
+        match &asked.input {
+            Input::Tokens(lists) => Ok(lists.first().map(Vec::as_slice).unwrap_or_default().into()),
+            Input::Text(texts) => {
+                let text = texts.first().map_or("", AsRef::as_ref);
+                Ok(self.tokens.encode(text, asked.special_tokens)?.into())
+            }
+            Input::Chat(_) if asked.multimodal => Err(PromptError(
+                "only the replica turns images and sound into tokens".into(),
+            )),
+            Input::Chat(chat) => Ok(self.tokens.encode(&self.render(chat)?, false)?.into()),
+            Input::None => Err(PromptError("the body has no prompt".into())),
+        }
     }
 
-    /// Keys of a prompt. A prefix seen before costs only its comparison.
+    /// The text of a chat, as the template renders it.
+    pub fn render(&self, chat: &Chat<'_>) -> Result<String, PromptError> {
+        let template = self.template.as_ref();
+        let template =
+            template.ok_or_else(|| PromptError("the model has no chat template".into()))?;
+        if chat.continue_final_message {
+            return Err(PromptError(
+                "a continued message is rendered by the replica".into(),
+            ));
+        }
+        let conversation = conversation::conversation(chat, template.takes_parts)?;
+        template
+            .render(&conversation)
+            .map_err(|error| PromptError(format!("chat template: {error}")))
+    }
+
+    /// Keys of a prompt. Segments seen before cost only their hash.
     pub fn keys(&self, asked: &Asked<'_>, space: Namespace<'_>) -> Result<Keyed, PromptError> {
-        let _ = (asked, space);
-        Err(PromptError("stub".into()))
+        let mut keyed = token_keys(&self.tokens(asked)?, space);
+        if let Input::Tokens(lists) = &asked.input {
+            let all: usize = lists.iter().map(Vec::len).sum();
+            keyed.prompt_tokens = u32::try_from(all).unwrap_or(u32::MAX);
+        }
+        Ok(keyed)
     }
 }
+
+/// Bytes of text that make about one token.
+const BYTES_PER_TOKEN: usize = 4;
 
 /// Keys over the text of the prompt, where there is no tokenizer: blocks of
 /// `4 * block_tokens` bytes.
 pub fn text_keys(asked: &Asked<'_>, space: Namespace<'_>) -> Keyed {
-    let _ = (asked, space);
-    Keyed { prompt_tokens: 0, chain: Arc::from([]), exact: false }
+    let text: &str = match &asked.input {
+        // The closing bracket would part a chat from its next turn.
+        Input::Chat(chat) => chat
+            .messages
+            .trim_end()
+            .strip_suffix(']')
+            .unwrap_or(chat.messages),
+        Input::Text(texts) => texts.first().map_or("", AsRef::as_ref),
+        Input::Tokens(lists) => {
+            return token_keys(lists.first().map(Vec::as_slice).unwrap_or_default(), space);
+        }
+        Input::None => "",
+    };
+    let mut key = space.seed.root(space.lora, space.salt);
+    let blocks = text
+        .as_bytes()
+        .chunks_exact(BYTES_PER_TOKEN * space.block_tokens.max(1));
+    let extend = |block: &[u8]| {
+        key = key.extend(space.seed.content_of_bytes(block));
+        key
+    };
+    let chain: Vec<BlockKey> = blocks.map(extend).collect();
+    let prompt_tokens = u32::try_from(text.len().div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX);
+    Keyed {
+        prompt_tokens,
+        chain: chain.into(),
+        exact: false,
+    }
 }
 
 /// Keys of tokens that came from elsewhere (a replica's `/tokenize`).
 pub fn token_keys(tokens: &[TokenId], space: Namespace<'_>) -> Keyed {
     let mut chain = Vec::with_capacity(tokens.len() / space.block_tokens.max(1));
     let root = space.seed.root(space.lora, space.salt);
-    space.seed.extend_chain(root, tokens, space.block_tokens, &mut chain);
+    space
+        .seed
+        .extend_chain(root, tokens, space.block_tokens, &mut chain);
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-    Keyed { prompt_tokens, chain: chain.into(), exact: true }
-}
-
-/// Asking a replica for the tokens of a prompt: what to send, and how to read the answer.
-pub mod remote {
-    use super::{Asked, PromptError, TokenId};
-
-    /// A request to a replica.
-    #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct TokenRequest {
-        /// Path to post to: `/tokenize` or `/v1/chat/completions/render`.
-        pub path: &'static str,
-        /// JSON body.
-        pub body: Vec<u8>,
-    }
-
-    /// The request that makes a replica tokenize this prompt; `None` if there is nothing to ask
-    /// (token ids, no prompt).
-    pub fn request(asked: &Asked<'_>) -> Option<TokenRequest> {
-        let _ = asked;
-        None
-    }
-
-    /// Reads the answer.
-    pub fn read(path: &str, answer: &[u8]) -> Result<Vec<TokenId>, PromptError> {
-        let _ = (path, answer);
-        Err(PromptError("stub".into()))
+    Keyed {
+        prompt_tokens,
+        chain: chain.into(),
+        exact: true,
     }
 }

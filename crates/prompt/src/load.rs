@@ -1,0 +1,57 @@
+//! A model's tokenizer folder: `tokenizer.json`, and the chat template where it may stand.
+
+use crate::{LoadError, Prompter, template::Template, tokens::Tokens};
+use serde_json::Value as Json;
+use std::{fs, path::Path};
+use tokenizers::Tokenizer;
+
+pub(crate) fn load(folder: &Path) -> Result<Prompter, LoadError> {
+    let wrong = |reason: String| LoadError {
+        folder: folder.display().to_string(),
+        reason,
+    };
+    let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json"))
+        .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
+    let config = match fs::read_to_string(folder.join("tokenizer_config.json")) {
+        Ok(text) => serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("tokenizer_config.json: {error}")))?,
+        Err(_) => Json::Null,
+    };
+    let template = match template_source(folder, &config) {
+        Some(source) => {
+            let (bos, eos) = (token(&config, "bos_token"), token(&config, "eos_token"));
+            let template = Template::new(&source, &bos, &eos);
+            Some(template.map_err(|error| wrong(format!("chat template: {error}")))?)
+        }
+        None => None,
+    };
+    Ok(Prompter {
+        tokens: Tokens::hugging_face(tokenizer),
+        template,
+    })
+}
+
+/// The file wins over the configuration, as in transformers.
+fn template_source(folder: &Path, config: &Json) -> Option<String> {
+    if let Ok(source) = fs::read_to_string(folder.join("chat_template.jinja")) {
+        return Some(source);
+    }
+    match &config["chat_template"] {
+        Json::String(source) => Some(source.clone()),
+        Json::Array(named) => {
+            let default = named.iter().find(|each| each["name"] == "default")?;
+            default["template"].as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// A special token stands as text, or as an object with "content".
+fn token(config: &Json, name: &str) -> String {
+    let value = &config[name];
+    value
+        .as_str()
+        .or_else(|| value["content"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}

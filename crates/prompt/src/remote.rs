@@ -1,0 +1,66 @@
+//! Asking a replica for the tokens of a prompt: what to send, and how to read the answer.
+
+use crate::{Asked, Door, Input, PromptError, TokenId};
+use serde_json::{Value as Json, json};
+
+/// A request to a replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenRequest {
+    /// Path to post to.
+    pub path: &'static str,
+    /// JSON body.
+    pub body: Vec<u8>,
+}
+
+/// The request that makes a replica tokenize this prompt; `None` if there is nothing to ask
+/// (token ids, no prompt, a shape that `/tokenize` doesn't take).
+pub fn request(asked: &Asked<'_>) -> Option<TokenRequest> {
+    let model = asked.model.as_deref();
+    let body = match &asked.input {
+        Input::Text(texts) => json!({
+            "model": model,
+            "prompt": texts.first()?,
+            "add_special_tokens": asked.special_tokens,
+        }),
+        Input::Chat(chat) if chat.door == Door::Chat && !asked.multimodal => {
+            let raw =
+                |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Json>(text).ok());
+            let mut body = json!({
+                "model": model,
+                "messages": raw(Some(chat.messages))?,
+                "add_generation_prompt": chat.add_generation_prompt,
+                "continue_final_message": chat.continue_final_message,
+            });
+            let further = [
+                ("tools", raw(chat.tools)),
+                ("chat_template_kwargs", raw(chat.template_kwargs)),
+                (
+                    "chat_template",
+                    chat.template.as_ref().map(|text| json!(text)),
+                ),
+            ];
+            for (name, value) in further {
+                if let (Some(value), Some(fields)) = (value, body.as_object_mut()) {
+                    fields.insert(name.into(), value);
+                }
+            }
+            body
+        }
+        _ => return None,
+    };
+    Some(TokenRequest {
+        path: "/tokenize",
+        body: body.to_string().into_bytes(),
+    })
+}
+
+/// Reads the answer of `/tokenize` ("tokens") or of a render path ("`token_ids`").
+pub fn read(answer: &[u8]) -> Result<Vec<TokenId>, PromptError> {
+    let wrong = || PromptError("the replica's answer has no tokens".into());
+    let json: Json = serde_json::from_slice(answer).map_err(|_| wrong())?;
+    let tokens = json
+        .get("tokens")
+        .or_else(|| json.get("token_ids"))
+        .ok_or_else(wrong)?;
+    serde_json::from_value(tokens.clone()).map_err(|_| wrong())
+}
