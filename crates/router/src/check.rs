@@ -1,0 +1,220 @@
+//! Whether the tokenizer in process makes the tokens that the replicas make: asked at the start,
+//! now and then, and when predictions go wrong. A model that differs falls back, loudly, to its
+//! replicas' tokenizer.
+
+use crate::{app::App, candidates, roster::Member, tokens};
+use bytes::Bytes;
+use onefill_fleet::Health;
+use onefill_prompt::{Asked, Door, Prompter, remote};
+use parking_lot::Mutex;
+use serde_json::json;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Models that are new are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Models that were checked are checked again after this.
+const AGAIN_AFTER: Duration = Duration::from_secs(300);
+/// A replica's tokenizer may take this long in a check.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Of this many predictions in a row ...
+const WINDOW: u32 = 32;
+/// ... so many wrong ones make a check.
+const WRONG_MAX: u32 = 16;
+
+/// A request whose prediction was wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) door: Door,
+    pub(crate) body: Bytes,
+}
+
+/// Which models' tokenizers are believed.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    distrusted: arc_swap::ArcSwap<HashSet<String>>,
+    seen: AtomicU32,
+    wrong: AtomicU32,
+    /// One that went wrong, to be compared token by token.
+    drifted: Mutex<Option<Sample>>,
+}
+
+impl Trust {
+    /// Whether a model's tokens are the replica's matter.
+    pub(crate) fn distrusted(&self, model: &str) -> bool {
+        let distrusted = self.distrusted.load();
+        !distrusted.is_empty() && distrusted.contains(model)
+    }
+
+    /// One prediction's outcome. Evictions explain a few wrong ones, not half of them.
+    pub(crate) fn observe(&self, wrong: bool, sample: Sample) {
+        if self.seen.fetch_add(1, Relaxed) >= WINDOW {
+            self.seen.store(0, Relaxed);
+            self.wrong.store(0, Relaxed);
+        }
+        if wrong && self.wrong.fetch_add(1, Relaxed) + 1 >= WRONG_MAX {
+            self.wrong.store(0, Relaxed);
+            *self.drifted.lock() = Some(sample);
+        }
+    }
+
+    fn set(&self, model: &str, distrusted: bool) {
+        self.distrusted.rcu(|old| {
+            let mut new = HashSet::clone(old);
+            if distrusted {
+                new.insert(model.to_owned())
+            } else {
+                new.remove(model)
+            };
+            new
+        });
+    }
+}
+
+/// Checks for ever.
+pub(crate) async fn watch(app: Arc<App>) {
+    let tokenizers = &app.config.tokenizers;
+    if tokenizers.default.is_none() && tokenizers.by_model.is_empty() {
+        return;
+    }
+    let mut checked: HashMap<String, Instant> = HashMap::new();
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tick.tick().await;
+        for (model, member) in due(&app, &checked) {
+            if check_model(&app, &model, &member).await {
+                checked.insert(model, Instant::now());
+            }
+        }
+        check_drifted(&app).await;
+    }
+}
+
+/// Base models that are served and not checked of late, each with a replica that is up.
+fn due(app: &App, checked: &HashMap<String, Instant>) -> Vec<(String, Arc<Member>)> {
+    let fresh = |model: &str| {
+        checked
+            .get(model)
+            .is_some_and(|at| at.elapsed() < AGAIN_AFTER)
+    };
+    let mut due: HashMap<String, Arc<Member>> = HashMap::new();
+    for member in &app.roster().members {
+        let status = member.replica.status();
+        if status.health != Health::Up {
+            continue;
+        }
+        let base = status.models.iter().filter(|model| model.lora_of.is_none());
+        for model in base.filter(|model| !fresh(&model.id)) {
+            due.entry(model.id.clone())
+                .or_insert_with(|| Arc::clone(member));
+        }
+    }
+    due.into_iter().collect()
+}
+
+/// Compares the probes. True if the replica answered at all.
+async fn check_model(app: &App, model: &str, member: &Member) -> bool {
+    let Some(prompter) = app.config.tokenizers.of(model) else {
+        return true;
+    };
+    let mut answered = false;
+    for sample in probes(model) {
+        match compare(app, prompter, member, &sample).await {
+            None => {}
+            Some(same) => {
+                answered = true;
+                note(app, model, same);
+                if !same {
+                    break;
+                }
+            }
+        }
+    }
+    answered
+}
+
+async fn check_drifted(app: &App) {
+    let Some(sample) = app.trust.drifted.lock().take() else {
+        return;
+    };
+    let Ok(asked) = onefill_prompt::scan(sample.door, &sample.body) else {
+        return;
+    };
+    let Some(model) = asked.model.as_deref() else {
+        return;
+    };
+    let Ok(serving) = candidates::serving(&app.roster(), Some(model)) else {
+        return;
+    };
+    let base = serving.lora_of.as_deref().unwrap_or(model);
+    let (Some(prompter), Some(member)) = (app.config.tokenizers.of(base), serving.members.first())
+    else {
+        return;
+    };
+    tracing::info!(
+        model = base,
+        "predicted and reported cached tokens differ: tokens are compared"
+    );
+    if let Some(same) = compare(app, prompter, member, &sample).await {
+        note(app, base, same);
+    }
+}
+
+/// Whether both make the same tokens; `None` where one of them makes none.
+async fn compare(app: &App, prompter: &Prompter, member: &Member, sample: &Sample) -> Option<bool> {
+    let asked: Asked<'_> = onefill_prompt::scan(sample.door, &sample.body).ok()?;
+    let ours = prompter.tokens(&asked).ok()?;
+    let request = remote::request(&asked)?;
+    let ask = tokens::ask_replica(app, member, &request);
+    let theirs = tokio::time::timeout(PATIENCE, ask).await.ok()?.ok()?;
+    Some(*ours == *theirs)
+}
+
+fn note(app: &App, model: &str, same: bool) {
+    let before = app.trust.distrusted(model);
+    app.metrics.distrust(model, !same);
+    app.trust.set(model, !same);
+    match (before, same) {
+        (false, false) => tracing::warn!(
+            model,
+            "the tokenizer in process makes other tokens than the replica: the replica's is used"
+        ),
+        (true, true) => {
+            tracing::warn!(
+                model,
+                "the tokenizer in process makes the replica's tokens again"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Texts on which tokenizers and templates differ first: blanks, digits, other scripts, turns.
+fn probes(model: &str) -> [Sample; 2] {
+    const TEXT: &str =
+        "Hello,  world!\n\n\tIt's 12345.678 \u{e9}t\u{e9} \u{4f60}\u{597d} \u{1f600} <|x|>";
+    let chat = json!({ "model": model, "messages": [
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": TEXT },
+        { "role": "assistant", "content": " Yes.\n" },
+        { "role": "user", "content": "And then? " },
+    ]});
+    let completion = json!({ "model": model, "prompt": TEXT });
+    let sample = |door, body: serde_json::Value| Sample {
+        door,
+        body: body.to_string().into(),
+    };
+    [
+        sample(Door::Chat, chat),
+        sample(Door::Completions, completion),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

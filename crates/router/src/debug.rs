@@ -1,0 +1,153 @@
+//! Pages for people: who would be picked and why, and what is known of each replica.
+
+use crate::{
+    admin,
+    app::App,
+    candidates::{self, Serving},
+    error::Cause,
+    prompt::{self, Question},
+    reply::{self, Reply},
+    roster::Member,
+};
+use bytes::Bytes;
+use http::{StatusCode, request::Parts};
+use onefill_kv::Tier;
+use onefill_prompt::Door;
+use onefill_schedule::{Candidate, Explained};
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// A request body in, each candidate with its terms out; nothing is sent on or booked. The door
+/// is `?path=`, or guessed from the body.
+pub(crate) async fn route(app: &App, parts: &Parts, body: &Bytes) -> Result<Reply, Cause> {
+    let path = admin::query_value(parts.uri.query(), "path");
+    let door = path.map_or_else(|| guess(body), |path| Ok(Door::of(path)))?;
+    let asked = prompt::scan(door, &parts.headers, body)?;
+    let serving = candidates::serving(&app.roster(), asked.model.as_deref())?;
+    let question = prompt::question(app, &asked, (door, body), &serving).await;
+    let now = app.now();
+    let fit = candidates::fit(&serving, &[], now);
+    let weighed = candidates::weigh(app, &question, &fit);
+    let mut explained = app.scheduler.explain(now, &question.ask, &weighed);
+    explained.sort_by(|left, right| left.cost_s.total_cmp(&right.cost_s));
+    let rows: Vec<Value> = explained
+        .iter()
+        .map(|one| row(&question, &fit, &weighed, one))
+        .collect();
+    let page = json!({
+        "policy": app.config.policy.name(),
+        "model": asked.model,
+        "lora": serving.lora,
+        "prompt_tokens": question.ask.prompt_tokens,
+        "block_tokens": question.ask.block_tokens,
+        "chain_blocks": question.ask.chain.len(),
+        "tokens": question.source.name(),
+        "candidates": rows,
+        "excluded": excluded(app, &serving),
+    });
+    Ok(reply::json(StatusCode::OK, &page))
+}
+
+/// The door that a body looks made for.
+fn guess(body: &Bytes) -> Result<Door, Cause> {
+    let unreadable = |error: serde_json::Error| Cause::BadRequest(format!("the body: {error}"));
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(unreadable)?;
+    Ok(match &fields {
+        _ if fields.contains_key("messages") => Door::Chat,
+        _ if fields.contains_key("prompt") => Door::Completions,
+        _ if fields.contains_key("input") => Door::Responses,
+        _ => Door::Other,
+    })
+}
+
+fn row(
+    question: &Question,
+    members: &[Arc<Member>],
+    weighed: &[Candidate],
+    explained: &Explained,
+) -> Value {
+    let member = members
+        .iter()
+        .find(|member| member.replica.id == explained.replica);
+    let candidate = weighed
+        .iter()
+        .find(|candidate| candidate.replica == explained.replica);
+    let terms: Map<String, Value> = explained
+        .terms
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
+    let mut row = json!({
+        "replica": member.map(|member| member.replica.url.as_str()),
+        "rank": member.and_then(|member| member.replica.rank),
+        "cost_ms": explained.cost_s * 1e3,
+        "terms": terms,
+    });
+    if let Some(candidate) = candidate {
+        let tiers = Tier::ALL.map(|tier| (tier.name(), candidate.overlap.from_tier(tier)));
+        let blocks: Map<String, Value> = tiers
+            .iter()
+            .map(|(name, blocks)| ((*name).to_owned(), json!(blocks)))
+            .collect();
+        row["state"] = json!(candidate.knowledge.name());
+        row["overlap_tokens"] = json!(candidate.overlap.blocks() * question.ask.block_tokens);
+        row["overlap_blocks"] = blocks.into();
+        row["running"] = json!(candidate.load.running);
+        row["waiting"] = json!(candidate.load.waiting);
+        row["kv_usage"] = json!(candidate.load.kv_usage);
+    }
+    row
+}
+
+fn excluded(app: &App, serving: &Serving) -> Vec<Value> {
+    let now = app.now();
+    let line = |member: &Member| {
+        let why = candidates::excluded(member, now);
+        (!why.is_empty()).then(|| json!({ "replica": member.replica.url, "why": why }))
+    };
+    serving
+        .members
+        .iter()
+        .filter_map(|member| line(member))
+        .collect()
+}
+
+/// What is known of each replica.
+pub(crate) fn fleet(app: &App) -> Reply {
+    let roster = app.roster();
+    let replicas: Vec<Value> = roster
+        .members
+        .iter()
+        .map(|member| replica(app, member))
+        .collect();
+    reply::json(StatusCode::OK, &json!({ "replicas": replicas }))
+}
+
+fn replica(app: &App, member: &Member) -> Value {
+    let status = member.replica.status();
+    let models: Vec<&str> = status
+        .models
+        .iter()
+        .map(|model| model.id.as_str())
+        .collect();
+    json!({
+        "url": member.replica.url,
+        "rank": member.replica.rank,
+        "id": member.replica.id.0,
+        "health": format!("{:?}", status.health).to_lowercase(),
+        "excluded": candidates::excluded(member, app.now()),
+        "circuit": member.circuit.gate(app.now()).name(),
+        "draining": member.draining.load(Relaxed),
+        "knowledge": status.knowledge.name(),
+        "why": status.why,
+        "models": models,
+        "block_tokens": status.block_tokens,
+        "capacity_blocks": status.capacity_blocks,
+        "held_blocks": status.held_blocks,
+        "in_flight": app.scheduler.in_flight(member.replica.id),
+        "running": status.load.running,
+        "waiting": status.load.waiting,
+        "kv_usage": status.load.kv_usage,
+        "load_age_s": status.load.heard.map(|heard| heard.elapsed().as_secs_f64()),
+    })
+}

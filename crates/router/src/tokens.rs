@@ -1,0 +1,191 @@
+//! Keys of a prompt for policy `kv`: from its own token ids, the tokenizer in process, the
+//! replica's tokenizer, or its text; whichever is the first that works.
+
+use crate::{
+    app::App,
+    candidates::{self, Serving},
+    error::Cause,
+    headers::REQUEST_ID,
+    metrics::TokenSource,
+    prompt::{self, Keys},
+    roster::Member,
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request,
+    header::{CONTENT_TYPE, HOST},
+};
+use http_body_util::{BodyExt, Full, Limited};
+use onefill_kv::TokenId;
+use onefill_prompt::{Asked, Door, Input, Namespace, PromptError, Prompter, remote, token_keys};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Largest answer of a replica's tokenizer that is read: a million tokens with their texts.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// A prompt and where it came from.
+pub(crate) struct Source<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) door: Door,
+    pub(crate) body: &'a Bytes,
+    pub(crate) serving: &'a Serving,
+}
+
+type Made = SmallVec<[Keys; 1]>;
+
+/// Keys for each block size, and where their tokens came from. Never fails: the last resort is
+/// the size.
+pub(crate) async fn keys<'s>(
+    source: &Source<'_>,
+    sizes: &[u32],
+    space: impl Fn(u32) -> Namespace<'s>,
+) -> (TokenSource, Made) {
+    if source.asked.multimodal {
+        return or_text(source, sizes, space); // its tokens are only known to the replica
+    }
+    if let Some(prompter) = source.prompter()
+        && let Ok(made) = source.local(prompter, sizes, &space).await
+    {
+        return (TokenSource::Local, made);
+    }
+    if let Some(tokens) = source.given() {
+        return (TokenSource::Local, keyed(tokens, sizes, space));
+    }
+    match source.remote().await {
+        Some(tokens) => (TokenSource::Replica, keyed(&tokens, sizes, space)),
+        None => or_text(source, sizes, space),
+    }
+}
+
+fn or_text<'s>(
+    source: &Source<'_>,
+    sizes: &[u32],
+    space: impl Fn(u32) -> Namespace<'s>,
+) -> (TokenSource, Made) {
+    let made = prompt::text_keys(source.asked, sizes, space);
+    (
+        if made.is_empty() {
+            TokenSource::Size
+        } else {
+            TokenSource::Text
+        },
+        made,
+    )
+}
+
+fn keyed<'s>(tokens: &[TokenId], sizes: &[u32], space: impl Fn(u32) -> Namespace<'s>) -> Made {
+    let keys = |&block_tokens: &u32| Keys {
+        block_tokens,
+        keyed: token_keys(tokens, space(block_tokens)),
+    };
+    sizes.iter().map(keys).collect()
+}
+
+impl Source<'_> {
+    /// The tokenizer in process that may be believed for this model.
+    fn prompter(&self) -> Option<&Arc<Prompter>> {
+        let asked = self.asked.model.as_deref()?;
+        let base = self.serving.lora_of.as_deref().unwrap_or(asked);
+        let prompter = self.app.config.tokenizers.of(base)?;
+        (!self.app.trust.distrusted(base)).then_some(prompter)
+    }
+
+    /// Token ids that the body gives itself.
+    fn given(&self) -> Option<&[TokenId]> {
+        match &self.asked.input {
+            Input::Tokens(lists) => lists.first().map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
+    /// In process; large bodies on a thread aside.
+    async fn local<'s>(
+        &self,
+        prompter: &Arc<Prompter>,
+        sizes: &[u32],
+        space: &impl Fn(u32) -> Namespace<'s>,
+    ) -> Result<Made, PromptError> {
+        if self.body.len() > self.app.config.limits.tokenize_inline_bytes {
+            let tokens = self.aside(Arc::clone(prompter)).await?;
+            return Ok(keyed(&tokens, sizes, space));
+        }
+        let keys = |&block_tokens: &u32| {
+            let keyed = prompter.keys(self.asked, space(block_tokens))?;
+            Ok(Keys {
+                block_tokens,
+                keyed,
+            })
+        };
+        sizes.iter().map(keys).collect()
+    }
+
+    async fn aside(&self, prompter: Arc<Prompter>) -> Result<Arc<[TokenId]>, PromptError> {
+        let (door, body) = (self.door, self.body.clone());
+        let work = move || {
+            let asked =
+                onefill_prompt::scan(door, &body).map_err(|e| PromptError(e.to_string()))?;
+            prompter.tokens(&asked)
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(tokens) => tokens,
+            Err(_panicked) => Err(PromptError("the tokenizer gave up".into())),
+        }
+    }
+
+    /// Of a replica that serves the model.
+    async fn remote(&self) -> Option<Vec<TokenId>> {
+        let request = remote::request(self.asked)?;
+        let now = self.app.now();
+        let member = candidates::fit(self.serving, &[], now).into_iter().next()?;
+        let ask = ask_replica(self.app, &member, &request);
+        match tokio::time::timeout(self.app.config.timeouts.tokenize, ask).await {
+            Ok(Ok(tokens)) => Some(tokens),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "replica did not tokenize a prompt");
+                None
+            }
+            Err(_elapsed) => None,
+        }
+    }
+}
+
+/// A replica's own tokens of a prompt.
+pub(crate) async fn ask_replica(
+    app: &App,
+    member: &Member,
+    request: &remote::TokenRequest,
+) -> Result<Vec<TokenId>, PromptError> {
+    let answer = post(app, member, request)
+        .await
+        .map_err(|error| PromptError(error.to_string()))?;
+    remote::read(request.path, &answer)
+}
+
+async fn post(app: &App, member: &Member, ask: &remote::TokenRequest) -> Result<Bytes, Cause> {
+    let mut request = Request::new(Full::new(Bytes::from(ask.body.clone())));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = http::Uri::from_static(ask.path);
+    let headers = request.headers_mut();
+    headers.insert(HOST, member.origin.authority.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, HeaderValue::from_static("onefill-tokenize"));
+    let mut link = app
+        .connector
+        .link(&member.origin, &member.pool)
+        .await
+        .map_err(Cause::Connect)?;
+    let answer = link
+        .send(request)
+        .await
+        .map_err(|failed| Cause::Broken(failed.error))?;
+    let status = answer.status();
+    let driven = link.collect(Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect());
+    let body = driven.await.map_err(|_| Cause::BodyBroken)?.to_bytes();
+    member.pool.keep(link);
+    if status.is_success() {
+        return Ok(body);
+    }
+    Err(Cause::BadRequest(format!("{} said {status}", ask.path)))
+}
