@@ -54,9 +54,9 @@ pub fn request(asked: &Asked<'_>) -> Option<TokenRequest> {
     })
 }
 
-/// Reads the answer of `/tokenize` ("tokens") or of a render path ("`token_ids`").
-pub fn read(answer: &[u8]) -> Result<Vec<TokenId>, PromptError> {
-    let wrong = || PromptError("the replica's answer has no tokens".into());
+/// Reads the answer to a request sent to `path`: "tokens" of `/tokenize`, "`token_ids`" of a render path.
+pub fn read(path: &str, answer: &[u8]) -> Result<Vec<TokenId>, PromptError> {
+    let wrong = || PromptError(format!("the answer of {path} has no tokens"));
     let json: Json = serde_json::from_slice(answer).map_err(|_| wrong())?;
     let tokens = json
         .get("tokens")

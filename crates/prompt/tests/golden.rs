@@ -180,8 +180,8 @@ fn a_replica_is_asked_for_what_is_not_known_here() {
         ("/tokenize", &json!([{"a": 1}]))
     );
     assert_eq!(
-        remote::read(br#"{"count":2,"tokens":[3,4]}"#).expect("tokens"),
+        remote::read("/tokenize", br#"{"count":2,"tokens":[3,4]}"#).expect("tokens"),
         [3, 4]
     );
-    assert!(remote::read(b"oops").is_err());
+    assert!(remote::read("/tokenize", b"oops").is_err());
 }

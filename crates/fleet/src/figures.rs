@@ -1,0 +1,115 @@
+//! Prometheus text as vLLM writes it: figures found by name, summed over models.
+
+/// One sample: name, labels as text, value.
+struct Sample<'a> {
+    name: &'a str,
+    labels: &'a str,
+    value: f64,
+}
+
+fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let (head, value) = line.rsplit_once(' ')?;
+            let (name, labels) = head.split_once('{').unwrap_or((head, ""));
+            Some(Sample {
+                name,
+                labels: labels.trim_end_matches('}'),
+                value: value.parse().ok()?,
+            })
+        })
+}
+
+/// The value of a label.
+fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = labels;
+    while let Some((key, after)) = rest.split_once("=\"") {
+        let (value, after) = after.split_once('"')?;
+        if key.trim_start_matches(',') == name {
+            return Some(value);
+        }
+        rest = after;
+    }
+    None
+}
+
+/// What a replica's /metrics tell of one rank.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) running: u32,
+    pub(crate) waiting: u32,
+    pub(crate) kv_usage: f32,
+    /// Prompt tokens that were not in its cache, ever.
+    pub(crate) computed_tokens: f64,
+    pub(crate) block_tokens: Option<u32>,
+    pub(crate) capacity_blocks: Option<u32>,
+    pub(crate) process_start_s: f64,
+}
+
+impl Figures {
+    /// Of one rank; `None`: of all together.
+    pub(crate) fn of(text: &str, rank: Option<u32>) -> Self {
+        let mut figures = Self::default();
+        let rank = rank.map(|rank| rank.to_string());
+        for sample in samples(text) {
+            let engine = label(sample.labels, "engine");
+            if rank.is_some() && engine.is_some() && engine != rank.as_deref() {
+                continue;
+            }
+            figures.take(&sample);
+        }
+        figures
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of requests, and a share"
+    )]
+    fn take(&mut self, sample: &Sample<'_>) {
+        let value = sample.value;
+        match sample.name {
+            "vllm:num_requests_running" => self.running += value as u32,
+            "vllm:num_requests_waiting" => self.waiting += value as u32,
+            "vllm:kv_cache_usage_perc" | "vllm:gpu_cache_usage_perc" => {
+                self.kv_usage = self.kv_usage.max(value as f32);
+            }
+            "vllm:prefix_cache_queries_total" => self.computed_tokens += value,
+            "vllm:prefix_cache_hits_total" => self.computed_tokens -= value,
+            "process_start_time_seconds" => self.process_start_s = value,
+            "vllm:cache_config_info" => {
+                let number = |name| label(sample.labels, name).and_then(|text| text.parse().ok());
+                self.block_tokens = number("block_size");
+                self.capacity_blocks = number("num_gpu_blocks_override")
+                    .filter(|blocks| *blocks > 0)
+                    .or_else(|| number("num_gpu_blocks"));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_dump_is_read() {
+        let text = include_str!("../tests/data/vllm-metrics.txt");
+        let figures = Figures::of(text, None);
+        assert_eq!(figures.block_tokens, Some(32));
+        assert_eq!(figures.capacity_blocks, Some(160));
+        assert!(figures.process_start_s > 1.7e9);
+        assert!((figures.computed_tokens - 117.0).abs() < 0.1);
+        assert_eq!((figures.running, figures.waiting), (0, 0));
+    }
+
+    #[test]
+    fn ranks_are_told_apart() {
+        let text = "vllm:num_requests_running{engine=\"0\",model_name=\"a\"} 2.0\n\
+                    vllm:num_requests_running{engine=\"1\",model_name=\"a\"} 3.0\n";
+        assert_eq!(Figures::of(text, Some(1)).running, 3);
+        assert_eq!(Figures::of(text, None).running, 5);
+    }
+}

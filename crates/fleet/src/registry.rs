@@ -1,0 +1,81 @@
+//! Replicas and their numbers: given when an address appears, free again when it is gone.
+
+use crate::{Fleet, Health, Load, Replica, Status};
+use onefill_index::History;
+use onefill_kv::{Knowledge, REPLICAS_MAX, ReplicaId};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Capacity of a history before the replica has told its own.
+const HISTORY_BLOCKS: usize = 16_384;
+
+/// All replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_url: Mutex<BTreeMap<String, Vec<Arc<Replica>>>>,
+    view: Arc<arc_swap::ArcSwap<Fleet>>,
+}
+
+impl Registry {
+    pub(crate) fn view(&self) -> Arc<arc_swap::ArcSwap<Fleet>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Makes the replicas of an address, one a rank, in place of those it had.
+    pub(crate) fn add(&self, url: &str, ranks: &[Option<u32>]) -> Vec<Arc<Replica>> {
+        let mut by_url = self.by_url.lock();
+        by_url.remove(url);
+        let mut replicas: Vec<Arc<Replica>> = Vec::new();
+        for rank in ranks {
+            let taken = by_url.values().flatten().chain(&replicas);
+            let taken: Vec<u16> = taken.map(|replica| replica.id.0).collect();
+            let free = (0..REPLICAS_MAX as u16).find(|id| !taken.contains(id));
+            match free {
+                Some(id) => replicas.push(Arc::new(replica(ReplicaId(id), url, *rank))),
+                None => tracing::error!(
+                    url,
+                    max = REPLICAS_MAX,
+                    "too many replicas: this one is left out"
+                ),
+            }
+        }
+        by_url.insert(url.to_owned(), replicas.clone());
+        self.publish(&by_url);
+        replicas
+    }
+
+    /// Takes an address out.
+    pub(crate) fn remove(&self, url: &str) {
+        let mut by_url = self.by_url.lock();
+        by_url.remove(url);
+        self.publish(&by_url);
+    }
+
+    fn publish(&self, by_url: &BTreeMap<String, Vec<Arc<Replica>>>) {
+        let mut replicas: Vec<Arc<Replica>> = by_url.values().flatten().cloned().collect();
+        replicas.sort_by_key(|replica| replica.id);
+        self.view.store(Arc::new(Fleet { replicas }));
+    }
+}
+
+fn replica(id: ReplicaId, url: &str, rank: Option<u32>) -> Replica {
+    let status = Status {
+        health: Health::Unknown,
+        models: Arc::from([]),
+        block_tokens: None,
+        capacity_blocks: None,
+        load: Load::default(),
+        knowledge: Knowledge::LoadOnly,
+        why: "it was not asked yet".to_owned(),
+        held_blocks: 0,
+    };
+    Replica {
+        id,
+        url: url.to_owned(),
+        rank,
+        status: arc_swap::ArcSwap::from_pointee(status),
+        history: Mutex::new(History::new(HISTORY_BLOCKS)),
+        feed: Mutex::default(),
+        wake: Arc::default(),
+    }
+}
