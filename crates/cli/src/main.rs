@@ -1,2 +1,5 @@
 //! The `onefill` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    onefill::main()
+}

@@ -112,10 +112,16 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) queued: Gauge,
     pub(crate) connections: Gauge,
-    replica_requests: Family<ReplicaLabels, Counter>,
-    replica_failures: Family<ReplicaLabels, Counter>,
-    replica_in_flight: Family<ReplicaLabels, Gauge>,
-    replica_circuit_open: Family<ReplicaLabels, Gauge>,
+    replicas: ReplicaFamilies,
+}
+
+/// Families with a series for each replica.
+#[derive(Debug)]
+struct ReplicaFamilies {
+    requests: Family<ReplicaLabels, Counter>,
+    failures: Family<ReplicaLabels, Counter>,
+    in_flight: Family<ReplicaLabels, Gauge>,
+    circuit_open: Family<ReplicaLabels, Gauge>,
 }
 
 /// One replica's handles.
@@ -209,16 +215,7 @@ impl Metrics {
             in_flight: made.add("in_flight", "Requests being answered"),
             queued: made.add("queued", "Requests waiting for one of those to end"),
             connections: made.add("connections", "Connections of clients"),
-            replica_requests: made.add("replica_requests", "Requests sent, by replica"),
-            replica_failures: made.add(
-                "replica_failures",
-                "Requests that failed or were refused, by replica",
-            ),
-            replica_in_flight: made.add("replica_in_flight", "Requests in flight, by replica"),
-            replica_circuit_open: made.add(
-                "replica_circuit_open",
-                "1 while a replica is left alone after failures",
-            ),
+            replicas: ReplicaFamilies::new(&mut made),
             registry: made.registry,
         }
     }
@@ -275,20 +272,37 @@ impl Metrics {
             rank,
         };
         ReplicaMetrics {
-            requests: self.replica_requests.get_or_create_owned(&labels),
-            failures: self.replica_failures.get_or_create_owned(&labels),
-            in_flight: self.replica_in_flight.get_or_create_owned(&labels),
-            circuit_open: self.replica_circuit_open.get_or_create_owned(&labels),
+            requests: self.replicas.requests.get_or_create_owned(&labels),
+            failures: self.replicas.failures.get_or_create_owned(&labels),
+            in_flight: self.replicas.in_flight.get_or_create_owned(&labels),
+            circuit_open: self.replicas.circuit_open.get_or_create_owned(&labels),
             labels,
         }
     }
 
     /// A replica is gone: its series end.
     pub(crate) fn forget(&self, replica: &ReplicaMetrics) {
-        self.replica_requests.remove(&replica.labels);
-        self.replica_failures.remove(&replica.labels);
-        self.replica_in_flight.remove(&replica.labels);
-        self.replica_circuit_open.remove(&replica.labels);
+        self.replicas.requests.remove(&replica.labels);
+        self.replicas.failures.remove(&replica.labels);
+        self.replicas.in_flight.remove(&replica.labels);
+        self.replicas.circuit_open.remove(&replica.labels);
+    }
+}
+
+impl ReplicaFamilies {
+    fn new(made: &mut Maker) -> Self {
+        Self {
+            requests: made.add("replica_requests", "Requests sent, by replica"),
+            failures: made.add(
+                "replica_failures",
+                "Requests that failed or were refused, by replica",
+            ),
+            in_flight: made.add("replica_in_flight", "Requests in flight, by replica"),
+            circuit_open: made.add(
+                "replica_circuit_open",
+                "1 while a replica is left alone after failures",
+            ),
+        }
     }
 }
 

@@ -1,0 +1,53 @@
+//! The `onefill` program: arguments, configuration, logs; one file a subcommand.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod demo;
+mod engine;
+mod logs;
+mod router;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Arguments or a configuration that can't be used (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Routes requests to the vLLM replica that holds their prefix.
+#[derive(Debug, Parser)]
+#[command(name = "onefill", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The OpenAI-compatible front door of a fleet
+    Router(Box<router::Arguments>),
+    /// A simulated vLLM replica, for tests and load
+    Engine(Box<engine::Arguments>),
+    /// Simulated replicas and a router: round robin beside kv
+    Demo(demo::Arguments),
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            _ = error.print(); // nobody is left to tell if standard error is closed
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    let done = match arguments.command {
+        Command::Router(arguments) => router::run(&arguments),
+        Command::Engine(arguments) => engine::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        logs::say(format_args!("onefill: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
