@@ -30,8 +30,12 @@ pub(crate) fn ready(app: &App) -> Reply {
 
 /// Prometheus text.
 pub(crate) fn metrics(app: &App) -> Reply {
-    const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    reply::whole(StatusCode::OK, KIND, app.metrics.text())
+    const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+    reply::whole(
+        StatusCode::OK,
+        KIND,
+        app.metrics.text() + &app.fleet.prometheus(),
+    )
 }
 
 /// `POST /debug/drain?replica=URL` takes no new requests there, `DELETE` takes them again.

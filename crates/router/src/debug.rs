@@ -112,42 +112,36 @@ fn excluded(app: &App, serving: &Serving) -> Vec<Value> {
         .collect()
 }
 
-/// What is known of each replica.
+/// What is known of each replica, by the fleet and by the router.
 pub(crate) fn fleet(app: &App) -> Reply {
+    let mut page = app.fleet.debug();
     let roster = app.roster();
-    let replicas: Vec<Value> = roster
-        .members
-        .iter()
-        .map(|member| replica(app, member))
-        .collect();
-    reply::json(StatusCode::OK, &json!({ "replicas": replicas }))
+    for line in page["replicas"].as_array_mut().into_iter().flatten() {
+        let same = |member: &&Arc<Member>| {
+            line["url"] == json!(member.replica.url) && line["rank"] == json!(member.replica.rank)
+        };
+        if let (Some(member), Some(line)) = (roster.members.iter().find(same), line.as_object_mut())
+        {
+            line.extend(routed(app, member));
+        }
+    }
+    reply::json(StatusCode::OK, &page)
 }
 
-fn replica(app: &App, member: &Member) -> Value {
-    let status = member.replica.status();
-    let models: Vec<&str> = status
-        .models
-        .iter()
-        .map(|model| model.id.as_str())
-        .collect();
-    json!({
-        "url": member.replica.url,
-        "rank": member.replica.rank,
-        "id": member.replica.id.0,
-        "health": format!("{:?}", status.health).to_lowercase(),
-        "excluded": candidates::excluded(member, app.now()),
-        "circuit": member.circuit.gate(app.now()).name(),
-        "draining": member.draining.load(Relaxed),
-        "knowledge": status.knowledge.name(),
-        "why": status.why,
-        "models": models,
-        "block_tokens": status.block_tokens,
-        "capacity_blocks": status.capacity_blocks,
-        "held_blocks": status.held_blocks,
-        "in_flight": app.scheduler.in_flight(member.replica.id),
-        "running": status.load.running,
-        "waiting": status.load.waiting,
-        "kv_usage": status.load.kv_usage,
-        "load_age_s": status.load.heard.map(|heard| heard.elapsed().as_secs_f64()),
-    })
+fn routed(app: &App, member: &Member) -> [(String, Value); 4] {
+    [
+        (
+            "excluded".into(),
+            json!(candidates::excluded(member, app.now())),
+        ),
+        (
+            "circuit".into(),
+            json!(member.circuit.gate(app.now()).name()),
+        ),
+        ("draining".into(), json!(member.draining.load(Relaxed))),
+        (
+            "in_flight".into(),
+            json!(app.scheduler.in_flight(member.replica.id)),
+        ),
+    ]
 }

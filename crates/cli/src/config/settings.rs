@@ -100,7 +100,7 @@ impl Settings {
                 },
             },
             seed,
-            events: self.events && self.policy == Policy::Kv,
+            events: self.events,
             index_memory_bytes: self.index_memory_bytes,
             load_interval_max: self.load_interval_max,
             probe_timeout: self.probe_timeout,
