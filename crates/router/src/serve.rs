@@ -20,7 +20,16 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use onefill_prompt::Door;
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -51,13 +60,6 @@ pub(crate) async fn connection(
     let _counted = Counted::new(&app.metrics.connections);
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "connection can't be set to send at once");
-    }
-    // A client that never says anything must not hold a place: the first byte has its time too.
-    if !matches!(
-        timeout(app.config.timeouts.header, tcp.readable()).await,
-        Ok(Ok(()))
-    ) {
-        return;
     }
     let served = match &app.config.tls {
         Some(tls) if side == Side::Main => {
@@ -93,13 +95,24 @@ where
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX);
+    let begun = AtomicBool::new(false);
     let service = service_fn(|request| {
+        begun.store(true, Relaxed);
         let app = Arc::clone(app);
         async move { Ok::<_, Infallible>(answer(&app, request, side).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // hyper's own time begins when it knows the version of HTTP: a client that says nothing, or
+    // half a word, is let go here.
+    let silent = async {
+        tokio::time::sleep(app.config.timeouts.header).await;
+        if begun.load(Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         served = connection.as_mut() => return served,
+        () = silent => return Ok(()),
         () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     connection.await

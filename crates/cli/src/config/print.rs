@@ -14,11 +14,7 @@ pub fn print(settings: &Settings) -> String {
     put(&mut root, "policy", settings.policy.name());
     put(&mut root, "events", settings.events);
     put_some(&mut root, "tokenizer", settings.tokenizer.as_deref());
-    put_some(
-        &mut root,
-        "key_seed",
-        settings.key_seed.map(|seed| number(seed)),
-    );
+    put_some(&mut root, "key_seed", settings.key_seed.map(number));
     put_some(
         &mut root,
         "threads",

@@ -106,7 +106,7 @@ async fn a_client_that_leaves_cancels_before_the_first_byte() {
     client.send(&request("POST", CHAT, "", HELLO)).await;
     within(async {
         while fake.seen.lock().is_empty() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
