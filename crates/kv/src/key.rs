@@ -32,7 +32,9 @@ pub struct EngineHash(pub u64);
 impl EngineHash {
     /// From a raw digest (32 bytes of SHA-256, 16 of XXH3-128). `None` under eight bytes.
     pub fn from_digest(digest: &[u8]) -> Option<Self> {
-        digest.last_chunk::<8>().map(|tail| Self(u64::from_be_bytes(*tail)))
+        digest
+            .last_chunk::<8>()
+            .map(|tail| Self(u64::from_be_bytes(*tail)))
     }
 }
 
@@ -80,7 +82,10 @@ impl KeySeed {
             }
             return self.content_of_bytes(filled);
         }
-        let long: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        let long: Vec<u8> = tokens
+            .iter()
+            .flat_map(|token| token.to_le_bytes())
+            .collect();
         self.content_of_bytes(&long)
     }
 

@@ -68,6 +68,9 @@ impl Overlap {
     /// The farthest tier that this overlap uses; `None` where nothing overlaps.
     #[must_use]
     pub fn farthest_tier(self) -> Option<Tier> {
-        Tier::ALL.into_iter().rev().find(|tier| self.from_tier(*tier) > 0)
+        Tier::ALL
+            .into_iter()
+            .rev()
+            .find(|tier| self.from_tier(*tier) > 0)
     }
 }

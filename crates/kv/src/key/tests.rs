@@ -13,7 +13,10 @@ fn equal_keys_mean_equal_prefixes() {
     let b = chain(7, None, &[9, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(a.len(), 2, "only full blocks have keys");
     assert_ne!(a[0], b[0]);
-    assert_ne!(a[1], b[1], "the second block holds equal tokens after another prefix");
+    assert_ne!(
+        a[1], b[1],
+        "the second block holds equal tokens after another prefix"
+    );
     assert_eq!(a[0], chain(7, None, &[1, 2, 3, 4])[0]);
 }
 
@@ -31,6 +34,12 @@ fn salts_loras_and_seeds_part_chains() {
 fn long_blocks_hash_like_their_bytes() {
     let tokens: Vec<u32> = (0..300).collect();
     let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
-    assert_eq!(KeySeed(3).content(&tokens), KeySeed(3).content_of_bytes(&bytes));
-    assert_eq!(KeySeed(3).content(&tokens[..16]), KeySeed(3).content_of_bytes(&bytes[..64]));
+    assert_eq!(
+        KeySeed(3).content(&tokens),
+        KeySeed(3).content_of_bytes(&bytes)
+    );
+    assert_eq!(
+        KeySeed(3).content(&tokens[..16]),
+        KeySeed(3).content_of_bytes(&bytes[..64])
+    );
 }
