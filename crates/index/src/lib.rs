@@ -1,14 +1,39 @@
 //! Which replica holds which block in which tier: `apply(event)` on one side,
 //! `lookup(chain) -> overlap` on the other.
 
+//!
+//! One writer, any number of readers that never wait for it. The structure is a forest of runs (see
+//! [`run`]) whose first keys stand in one table ([`heads`]); engine hashes stand in another, once for
+//! the whole fleet ([`names`]). [`reference`] says the same in the plainest words and is the oracle
+//! of the tests.
+
+mod aliases;
+mod copies;
+mod hasher;
+mod heads;
+mod heap;
 mod history;
+mod lookup;
+mod memory;
+mod names;
+mod orphans;
+mod overlaps;
+mod prefetch;
 pub mod reference;
+mod run;
+mod runs;
+mod shared;
+mod writer;
+
+use std::sync::Arc;
+
+use onefill_kv::{BlockKey, ContentHash, EngineHash, ReplicaId, Tier};
 
 pub use history::History;
-use onefill_kv::{BlockKey, ContentHash, EngineHash, Overlap, ReplicaId, Tier};
-use parking_lot::RwLock;
-use reference::Reference;
-use std::sync::Arc;
+pub use overlaps::Overlaps;
+use run::Holder;
+use shared::Shared;
+use writer::Writer;
 
 /// Bounds of the index.
 #[derive(Clone, Debug)]
@@ -64,24 +89,30 @@ pub struct Stored {
 }
 
 /// Makes an index: one writer, any number of readers.
+#[must_use]
 pub fn index(config: &IndexConfig) -> (IndexWriter, IndexReader) {
-    let state = Arc::new(RwLock::new(Reference::new(config)));
+    let shared = Arc::new(Shared::new(config.memory_bytes_max, config.replicas_max));
+    let shard_bits = names::Names::shard_bits(config.memory_bytes_max);
+    let writer = Writer::new(config, shard_bits);
     (
         IndexWriter {
-            state: Arc::clone(&state),
+            shared: Arc::clone(&shared),
+            writer,
         },
-        IndexReader { state },
+        IndexReader { shared },
     )
 }
 
 /// The only one that changes the index.
 #[derive(Debug)]
 pub struct IndexWriter {
-    state: Arc<RwLock<Reference>>,
+    shared: Arc<Shared>,
+    writer: Writer,
 }
 
 impl IndexWriter {
     /// `replica` now holds `blocks` in `tier`, in chain order after `parent`.
+    #[inline]
     pub fn stored(
         &mut self,
         replica: ReplicaId,
@@ -89,27 +120,56 @@ impl IndexWriter {
         parent: Parent,
         blocks: &[Block],
     ) -> Stored {
-        self.state.write().stored(replica, tier, parent, blocks)
+        self.writer
+            .stored(&self.shared, Holder { replica, tier }, parent, blocks)
     }
 
     /// `replica` dropped one copy of each of these blocks from `tier`.
+    #[inline]
     pub fn removed(&mut self, replica: ReplicaId, tier: Tier, hashes: &[EngineHash]) {
-        self.state.write().removed(replica, tier, hashes);
+        self.writer
+            .removed(&self.shared, Holder { replica, tier }, hashes);
     }
 
     /// `replica` holds nothing any more (in any tier that is its own).
     pub fn cleared(&mut self, replica: ReplicaId) {
-        self.state.write().cleared(replica);
+        self.writer.cleared(&self.shared, replica);
     }
 
-    /// Blocks that `replica` holds in `tier`.
+    /// Blocks that `replica` holds in `tier`, without parked ones.
+    #[must_use]
     pub fn held(&self, replica: ReplicaId, tier: Tier) -> u64 {
-        self.state.read().held(replica, tier)
+        let held = self.writer.runs.held.get(usize::from(replica.0));
+        held.map_or(0, |held| held[tier as usize])
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&Shared, &Writer) {
+        (&self.shared, &self.writer)
+    }
+
+    /// Another reader.
+    #[must_use]
+    pub fn reader(&self) -> IndexReader {
+        IndexReader {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Figures for metrics and people.
+    #[must_use]
     pub fn stats(&self) -> IndexStats {
-        self.state.read().stats()
+        let (m, w) = (&self.shared, &self.writer);
+        let shared = m.headers.bytes() + m.bulk.bytes() + m.heads.bytes();
+        let tables = w.names.bytes() + w.aliases.bytes() + w.orphans().bytes();
+        IndexStats {
+            memory_bytes: shared + tables + w.runs.own_bytes(),
+            blocks: w.runs.blocks,
+            pairs: w.runs.held.iter().flatten().sum(),
+            orphans: w.orphans().len() as u64,
+            dropped: w.dropped,
+            refused: w.refused,
+        }
     }
 }
 
@@ -133,47 +193,16 @@ pub struct IndexStats {
 /// Looks chains up, concurrently with the writer. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct IndexReader {
-    state: Arc<RwLock<Reference>>,
+    shared: Arc<Shared>,
 }
 
 impl IndexReader {
     /// Fills `out` with every replica's overlap with `chain`. Never waits for the writer.
+    #[inline]
     pub fn lookup(&self, chain: &[BlockKey], out: &mut Overlaps) {
-        let state = self.state.read();
-        out.clear();
-        for replica in state.replicas() {
-            out.set(replica, state.overlap(replica, chain));
-        }
+        lookup::lookup(&self.shared, chain, out);
     }
 }
 
-/// Answer of a lookup; keep one a thread and use it again.
-#[derive(Debug, Default)]
-pub struct Overlaps {
-    by_replica: Vec<Overlap>,
-}
-
-impl Overlaps {
-    /// Forgets the last answer.
-    pub fn clear(&mut self) {
-        self.by_replica.clear();
-    }
-
-    fn set(&mut self, replica: ReplicaId, overlap: Overlap) {
-        let place = usize::from(replica.0);
-        if self.by_replica.len() <= place {
-            self.by_replica.resize(place + 1, Overlap::default());
-        }
-        if let Some(slot) = self.by_replica.get_mut(place) {
-            *slot = overlap;
-        }
-    }
-
-    /// Overlap of one replica.
-    pub fn get(&self, replica: ReplicaId) -> Overlap {
-        self.by_replica
-            .get(usize::from(replica.0))
-            .copied()
-            .unwrap_or_default()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+mod concurrent;
+mod differential;
+mod scripted;
+mod world;
