@@ -299,6 +299,9 @@ impl Supervisor {
 
 /// Why a replica's cache is not known exactly; `None`: it is.
 fn why(status: &Status, rank: &Rank, events: bool) -> Option<&'static str> {
+    if status.health == Health::Down {
+        return Some("it does not answer");
+    }
     let Some(feed) = &rank.feed else {
         return Some(if events {
             "it publishes no events"
