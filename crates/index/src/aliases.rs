@@ -72,11 +72,6 @@ impl Aliases {
         self.places.retain(|_, place| is_live(*place));
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ReplicaId, EngineHash, Place)> {
-        let entries = self.places.iter();
-        entries.map(|((replica, hash), place)| (ReplicaId(*replica), EngineHash(*hash), *place))
-    }
-
     pub(crate) fn bytes(&self) -> usize {
         self.places.allocation_size() + 4 * self.disagreements.capacity()
     }

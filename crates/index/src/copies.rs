@@ -43,19 +43,6 @@ impl Copies {
         self.more.remove(&key(place, holder));
     }
 
-    /// As snapshots keep them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, Holder, u8)> {
-        self.more.iter().map(|(key, more)| {
-            let place = Place {
-                run: *key as u32 & 0xff_ffff,
-                at: (*key >> 24) as u16,
-            };
-            let tier = onefill_kv::Tier::ALL[(*key >> 40) as usize & 3];
-            let replica = onefill_kv::ReplicaId((*key >> 42) as u16);
-            (place, Holder { replica, tier }, *more)
-        })
-    }
-
     pub(crate) fn bytes(&self) -> usize {
         self.more.allocation_size()
     }

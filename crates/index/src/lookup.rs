@@ -69,8 +69,8 @@ fn walk<const N: usize>(m: &Shared, chain: &[BlockKey], out: &mut Overlaps) {
             break;
         };
         if base > 0 {
-            for word in 0..N {
-                out.set_word(word, alive[word] & !passage.through[word], base as u32);
+            for (word, (alive, through)) in alive.iter().zip(passage.through).enumerate() {
+                out.set_word(word, alive & !through, base as u32);
             }
         }
         for (replica, blocks) in &scratch.stops {

@@ -311,6 +311,7 @@ impl Names {
     }
 
     /// All names with their places.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Name, Place)> {
         self.shards.iter().zip(0..).flat_map(|(shard, number)| {
             let slots = shard
@@ -320,10 +321,5 @@ impl Names {
             let used = slots.filter(|(bucket, at)| bucket.used & 1 << at != 0);
             used.map(move |(bucket, at)| (bucket.name(number, at), bucket.place(at)))
         })
-    }
-
-    /// Names known.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.names as usize).sum()
     }
 }

@@ -5,7 +5,7 @@ mod room;
 use onefill_kv::{BlockKey, EngineHash, ReplicaId, Tier};
 
 use crate::aliases::Aliases;
-use crate::names::{Name, Names, Place, Put, Slot};
+use crate::names::{Names, Place, Put, Slot};
 use crate::orphans::{Orphan, Orphans};
 use crate::run::{HAUNTED, Holder, WARM};
 use crate::runs::Runs;
@@ -563,10 +563,5 @@ impl Writer {
         self.aliases.clear(replica);
         self.orphans.clear(replica);
         self.mind_dead(m);
-    }
-
-    /// Where a name's own bits say it is; for snapshots.
-    pub(crate) fn name_of(&mut self, name: Name, place: Place) {
-        self.names.insert(name, place);
     }
 }

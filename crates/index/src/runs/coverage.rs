@@ -89,7 +89,7 @@ impl Runs {
         };
         if whole && m.gpu_put(run, holder.replica, true) {
             return if first.is_some() {
-                drop_others(None)
+                drop_others(None);
             };
         }
         match first {
