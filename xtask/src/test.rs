@@ -6,6 +6,9 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 
+/// A part of the tests: its name, and what runs it.
+type Part = (&'static str, fn() -> Result<()>);
+
 const PARTS: [&str; 4] = ["lint", "rust", "law", "vllm"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
@@ -23,8 +26,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [(&str, fn() -> Result<()>); 4] =
-        [("lint", lint), ("law", law), ("rust", rust), ("vllm", vllm)];
+    let steps: [Part; 4] = [("lint", lint), ("law", law), ("rust", rust), ("vllm", vllm)];
     let mut failed = Vec::new();
     let mut passed = 0;
     for (part, step) in steps {

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+pub mod encode;
 mod msgpack;
+mod pack;
 
-pub use decode::Decoder;
+pub use decode::{Decoder, PAYLOAD_BYTES_MAX};
 use onefill_kv::{ContentHash, EngineHash, Tier};
 
 /// What one event says, in our words. Borrowed from the decoder's buffers: valid until the next.
@@ -85,6 +87,9 @@ pub struct BatchInfo {
     pub events: u32,
     /// Events of an unknown type or with an unknown medium, skipped.
     pub unknown_events: u32,
+    /// Stored blocks without the tokens of each (offload tiers without
+    /// "`self_describing_kv_events`", groups that keep only some blocks), skipped.
+    pub undescribed_events: u32,
     /// Fields with an unknown name, skipped.
     pub unknown_fields: u32,
 }

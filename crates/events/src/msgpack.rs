@@ -21,7 +21,8 @@ pub(crate) enum Value<'a> {
     Unsigned(u64),
     Negative(i64),
     Float(f64),
-    Text(&'a str),
+    /// Not checked to be UTF-8.
+    Text(&'a [u8]),
     Bytes(&'a [u8]),
     /// So many values follow.
     Array(usize),
@@ -78,10 +79,38 @@ impl<'a> Cursor<'a> {
     }
 
     fn text(&mut self, length: usize) -> Read<Value<'a>> {
+        self.take(length).map(Value::Text)
+    }
+
+    /// `text`, which was read here, as UTF-8.
+    pub(crate) fn utf8(&self, text: &'a [u8]) -> Read<&'a str> {
+        match std::str::from_utf8(text) {
+            Ok(text) => Ok(text),
+            Err(_) => self.fail("text is not UTF-8"),
+        }
+    }
+
+    /// The bytes from here to `end`.
+    pub(crate) fn until(&self, end: &Self) -> &'a [u8] {
+        self.bytes.get(self.at..end.at).unwrap_or_default()
+    }
+
+    /// Whether nil stands here.
+    pub(crate) fn is_nil(&self) -> bool {
+        self.bytes.get(self.at) == Some(&0xc0)
+    }
+
+    /// A text that is compared with known ones: a field's name, an event's type.
+    #[inline]
+    pub(crate) fn name(&mut self) -> Read<&'a [u8]> {
+        if let Some(tag @ 0xa0..=0xbf) = self.bytes.get(self.at) {
+            self.at += 1;
+            return self.take(usize::from(tag & 0x1f));
+        }
         let start = *self;
-        match std::str::from_utf8(self.take(length)?) {
-            Ok(text) => Ok(Value::Text(text)),
-            Err(_) => start.fail("text is not UTF-8"),
+        match self.value()? {
+            Value::Text(name) => Ok(name),
+            _ => start.fail("expected text"),
         }
     }
 
@@ -187,6 +216,16 @@ impl<'a> Cursor<'a> {
     /// Reads the head of a list that can't be longer than what is left.
     #[inline]
     pub(crate) fn array(&mut self) -> Read<usize> {
+        match self.bytes.get(self.at) {
+            Some(small @ 0x90..=0x9f) if usize::from(small & 0x0f) < self.left() => {
+                self.at += 1;
+                Ok(usize::from(small & 0x0f))
+            }
+            _ => self.wide_array(),
+        }
+    }
+
+    fn wide_array(&mut self) -> Read<usize> {
         let start = *self;
         match self.value()? {
             Value::Array(count) if count <= self.left() => Ok(count),
@@ -195,23 +234,67 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads past exactly these bytes, if they stand here.
+    #[inline]
+    pub(crate) fn passes<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let passes = rest.first_chunk::<N>() == Some(bytes);
+        if passes {
+            self.at += N;
+        }
+        passes
+    }
+
+    /// A number of eight bytes, if one stands here: what hashes mostly are.
+    #[inline]
+    pub(crate) fn u64_head(&mut self) -> Option<u64> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let [0xcf, number @ ..] = rest.first_chunk::<9>()? else {
+            return None;
+        };
+        self.at += 9;
+        Some(u64::from_be_bytes(*number))
+    }
+
     pub(crate) fn optional_text(&mut self) -> Read<Option<&'a str>> {
         let start = *self;
-        match self.value()? {
-            Value::Text(text) => Ok(Some(text)),
-            Value::Nil => Ok(None),
-            _ => start.fail("expected text or nil"),
+        match self.optional_bytes()? {
+            Some(text) => start.utf8(text).map(Some),
+            None => Ok(None),
         }
     }
 
+    /// A text or nil, not checked to be UTF-8: for words that are compared with known ones.
+    #[inline]
+    pub(crate) fn optional_bytes(&mut self) -> Read<Option<&'a [u8]>> {
+        if self.passes(&[0xc0]) {
+            return Ok(None);
+        }
+        self.name().map(Some)
+    }
+
+    #[inline]
     pub(crate) fn optional_u32(&mut self) -> Read<Option<u32>> {
+        match self.bytes.get(self.at) {
+            Some(small @ 0x00..=0x7f) => {
+                self.at += 1;
+                Ok(Some(u32::from(*small)))
+            }
+            Some(0xc0) => {
+                self.at += 1;
+                Ok(None)
+            }
+            _ => self.wide_u32().map(Some),
+        }
+    }
+
+    fn wide_u32(&mut self) -> Read<u32> {
         let start = *self;
         match self.value()? {
             Value::Unsigned(number) => match u32::try_from(number) {
-                Ok(number) => Ok(Some(number)),
+                Ok(number) => Ok(number),
                 Err(_) => start.fail("number beyond 32 bits"),
             },
-            Value::Nil => Ok(None),
             _ => start.fail("expected a number or nil"),
         }
     }
@@ -226,22 +309,36 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A list of token ids, appended. The tight loop of the decoder: most of a batch is tokens.
+    /// A list of token ids. The tight loop of the decoder: most of a batch is tokens.
     pub(crate) fn tokens(&mut self, tokens: &mut Vec<u32>) -> Read<()> {
         let count = self.array()?;
-        tokens.reserve(count);
-        for _ in 0..count {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let (token, used) = match *rest {
-                [small @ 0x00..=0x7f, ..] => (u32::from(small), 1),
-                [0xcd, a, b, ..] => (u32::from(u16::from_be_bytes([a, b])), 3),
-                [0xcc, a, ..] => (u32::from(a), 2),
-                [0xce, a, b, c, d, ..] => (u32::from_be_bytes([a, b, c, d]), 5),
-                _ => return self.fail("expected a token id"),
+        tokens.clear();
+        tokens.resize(count, 0);
+        let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+        for token in tokens {
+            (*token, rest) = match *rest {
+                [0xcd, a, b, ref rest @ ..] => (u32::from_be_bytes([0, 0, a, b]), rest),
+                [small @ 0x00..=0x7f, ref rest @ ..] => (u32::from(small), rest),
+                [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]), rest),
+                [0xcc, a, ref rest @ ..] => (u32::from(a), rest),
+                _ => {
+                    self.at = self.bytes.len() - rest.len();
+                    return self.fail("expected a token id");
+                }
             };
-            self.at += used;
-            tokens.push(token);
         }
+        self.at = self.bytes.len() - rest.len();
         Ok(())
+    }
+}
+
+impl Value<'_> {
+    /// A whole number within 64 bits.
+    pub(crate) fn signed(self) -> Option<i64> {
+        match self {
+            Value::Unsigned(number) => i64::try_from(number).ok(),
+            Value::Negative(number) => Some(number),
+            _ => None,
+        }
     }
 }
