@@ -38,6 +38,8 @@ pub(crate) enum Cause {
     Connect(std::io::Error),
     #[error("replica broke off before it answered: {0}")]
     Broken(hyper::Error),
+    #[error("replica takes no requests now")]
+    Busy,
     #[error("replica did not answer in time")]
     FirstByteTimeout,
 }
@@ -99,7 +101,7 @@ pub(crate) fn judge(cause: &Cause) -> Verdict {
         },
         C::QueueTimeout => unavailable("queue_timeout", Fault::Router),
         C::NoReplica => unavailable("no_replica", Fault::Router),
-        C::Connect(_) => Verdict {
+        C::Connect(_) | C::Busy => Verdict {
             retry: true,
             ..unavailable("no_replica", Fault::Replica)
         },

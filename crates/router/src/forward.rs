@@ -2,11 +2,12 @@
 
 use crate::{
     app::App,
-    candidates,
+    candidates::{self, Serving},
     error::{self, Cause},
     headers::{self, REASON, REPLICA},
     metrics::RetryCause,
-    pick, prompt,
+    pick,
+    prompt::{self, Question},
     queue::Place,
     relay::{Booking, Relay},
     reply::{Reply, ReplyBody},
@@ -43,13 +44,7 @@ struct Answer {
 /// Picks a replica, sends the request, and gives its answer once that has begun.
 pub(crate) async fn forward(app: &Arc<App>, mut whole: Whole) -> Result<Reply, Cause> {
     headers::strip_hop_by_hop(&mut whole.parts.headers);
-    let (serving, question) = {
-        let asked = prompt::scan(whole.door, &whole.parts.headers, &whole.body)?;
-        let serving = candidates::serving(&app.roster(), asked.model.as_deref())?;
-        let request = (whole.door, &whole.body);
-        let question = prompt::question(app, &asked, request, &serving).await;
-        (serving, Arc::new(question))
-    };
+    let (serving, question) = understand(app, &whole).await?;
     let mut tried: SmallVec<[Arc<Member>; 4]> = SmallVec::new();
     let mut last = Cause::NoReplica;
     for attempt in 1..=app.config.limits.attempts_max {
@@ -59,18 +54,11 @@ pub(crate) async fn forward(app: &Arc<App>, mut whole: Whole) -> Result<Reply, C
         let reason = pick::reason(&pick, &question, &member, tried.len());
         let mut booking = Booking::new(app, &member, pick, &question, whole.arrived);
         booking.keep_for_check(whole.door, &whole.body);
-        if attempt == 1 {
-            app.metrics
-                .added
-                .observe(whole.arrived.elapsed().as_secs_f64());
-        }
-        let elsewhere =
+        note_attempt(app, &last, &whole, attempt);
+        let more =
             attempt < app.config.limits.attempts_max && serving.members.len() > tried.len() + 1;
         match send(app, &member, &whole).await {
-            Ok(answer) if elsewhere && is_busy(&answer) => {
-                fail(app, &member, booking, RetryCause::Busy);
-                tried.push(member);
-            }
+            Ok(answer) if more && is_busy(&answer) => last = Cause::Busy,
             Ok(answer) => {
                 judge_answer(app, &member, answer.response.status());
                 let mut reply = begin(answer, booking, whole.place);
@@ -79,36 +67,43 @@ pub(crate) async fn forward(app: &Arc<App>, mut whole: Whole) -> Result<Reply, C
                 return Ok(reply);
             }
             Err(cause) => {
-                fail(app, &member, booking, retry_cause(&cause));
                 app.fleet.suspect(member.replica.id);
-                let again = error::judge(&cause).retry;
-                tracing::debug!(url = member.replica.url, error = %cause, again, "replica failed");
                 last = cause;
-                if !again {
-                    break;
-                }
-                tried.push(member);
             }
         }
+        tracing::debug!(url = member.replica.url, error = %last, "replica failed");
+        booking.end(Ended::Failed);
+        failed(app, &member);
+        if !error::judge(&last).retry {
+            break;
+        }
+        tried.push(member);
     }
     Err(last)
 }
 
-fn is_busy(answer: &Answer) -> bool {
-    answer.response.status() == StatusCode::SERVICE_UNAVAILABLE
+async fn understand(app: &App, whole: &Whole) -> Result<(Serving, Arc<Question>), Cause> {
+    let asked = prompt::scan(whole.door, &whole.parts.headers, &whole.body)?;
+    let serving = candidates::serving(&app.roster(), asked.model.as_deref())?;
+    let question = prompt::question(app, &asked, (whole.door, &whole.body), &serving).await;
+    Ok((serving, Arc::new(question)))
 }
 
-const fn retry_cause(cause: &Cause) -> RetryCause {
-    match cause {
-        Cause::Connect(_) => RetryCause::Connect,
-        _ => RetryCause::Broken,
+/// The first attempt ends what the router adds; others have a cause.
+fn note_attempt(app: &App, last: &Cause, whole: &Whole, attempt: u32) {
+    match last {
+        _ if attempt == 1 => app
+            .metrics
+            .added
+            .observe(whole.arrived.elapsed().as_secs_f64()),
+        Cause::Connect(_) => app.metrics.retried(RetryCause::Connect),
+        Cause::Busy => app.metrics.retried(RetryCause::Busy),
+        _ => app.metrics.retried(RetryCause::Broken),
     }
 }
 
-fn fail(app: &App, member: &Member, booking: Booking, cause: RetryCause) {
-    app.metrics.retried(cause);
-    booking.end(Ended::Failed);
-    failed(app, member);
+fn is_busy(answer: &Answer) -> bool {
+    answer.response.status() == StatusCode::SERVICE_UNAVAILABLE
 }
 
 fn failed(app: &App, member: &Member) {
