@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod conversation;
+mod dialect;
 mod load;
 pub mod remote;
 mod scan;
@@ -11,7 +12,14 @@ mod tokens;
 
 use onefill_kv::{BlockKey, KeySeed, TokenId};
 pub use scan::scan;
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 use template::Template;
 use tokens::Tokens;
 pub use tokens::simulated_word;
@@ -144,7 +152,10 @@ pub struct Namespace<'a> {
 
 /// Turns one model's prompts into tokens and keys, remembering what it has seen.
 pub struct Prompter {
-    tokens: Tokens,
+    /// The same vocabulary, split as the folder says and as engines are known to split it.
+    dialects: Vec<Tokens>,
+    /// The one in use.
+    spoken: AtomicUsize,
     template: Option<Template>,
 }
 
@@ -183,24 +194,54 @@ impl Prompter {
     /// The tokenizer of simulated engines: a token for each word piece of up to four bytes, and a
     /// `ChatML` template.
     pub fn simulated() -> Self {
+        let template = Template::new(CHATML, "", "<|im_end|>").ok();
+        Self::new(vec![Tokens::simulated()], template)
+    }
+
+    pub(crate) fn new(dialects: Vec<Tokens>, template: Option<Template>) -> Self {
         Self {
-            tokens: Tokens::simulated(),
-            template: Template::new(CHATML, "", "<|im_end|>").ok(),
+            dialects,
+            spoken: AtomicUsize::new(0),
+            template,
         }
     }
 
     /// All tokens of a prompt (of the first, where the body has several), as the engine makes them.
     pub fn tokens(&self, asked: &Asked<'_>) -> Result<Arc<[TokenId]>, PromptError> {
+        self.tokens_in(self.spoken.load(Relaxed), asked)
+    }
+
+    /// In how many ways this tokenizer may split text: at least one. Which of them an engine
+    /// uses depends on its libraries' versions, and only its own tokens tell.
+    pub fn dialects(&self) -> usize {
+        self.dialects.len()
+    }
+
+    /// From now on prompts are split in this way.
+    pub fn speak(&self, dialect: usize) {
+        self.spoken.store(dialect, Relaxed);
+    }
+
+    /// [`Prompter::tokens`] in a certain dialect, counted from 0.
+    pub fn tokens_in(
+        &self,
+        dialect: usize,
+        asked: &Asked<'_>,
+    ) -> Result<Arc<[TokenId]>, PromptError> {
+        let tokens = self
+            .dialects
+            .get(dialect)
+            .ok_or_else(|| PromptError("no such dialect".into()))?;
         match &asked.input {
             Input::Tokens(lists) => Ok(lists.first().map(Vec::as_slice).unwrap_or_default().into()),
             Input::Text(texts) => {
                 let text = texts.first().map_or("", AsRef::as_ref);
-                Ok(self.tokens.encode(text, asked.special_tokens)?.into())
+                Ok(tokens.encode(text, asked.special_tokens)?.into())
             }
             Input::Chat(_) if asked.multimodal => Err(PromptError(
                 "only the replica turns images and sound into tokens".into(),
             )),
-            Input::Chat(chat) => Ok(self.tokens.encode(&self.render(chat)?, false)?.into()),
+            Input::Chat(chat) => Ok(tokens.encode(&self.render(chat)?, false)?.into()),
             Input::None => Err(PromptError("the body has no prompt".into())),
         }
     }

@@ -1,6 +1,6 @@
 //! A model's tokenizer folder: `tokenizer.json`, and the chat template where it may stand.
 
-use crate::{LoadError, Prompter, template::Template, tokens::Tokens};
+use crate::{LoadError, Prompter, dialect, template::Template, tokens::Tokens};
 use serde_json::Value as Json;
 use std::{fs, path::Path};
 use tokenizers::Tokenizer;
@@ -10,13 +10,19 @@ pub(crate) fn load(folder: &Path) -> Result<Prompter, LoadError> {
         folder: folder.display().to_string(),
         reason,
     };
-    let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json"))
-        .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
+    let unread = |error: &dyn std::fmt::Display| wrong(format!("tokenizer.json: {error}"));
+    let file = fs::read(folder.join("tokenizer.json")).map_err(|error| unread(&error))?;
+    let tokenizer = Tokenizer::from_bytes(&file).map_err(|error| unread(&error))?;
     let config = match fs::read_to_string(folder.join("tokenizer_config.json")) {
         Ok(text) => serde_json::from_str(&text)
             .map_err(|error| wrong(format!("tokenizer_config.json: {error}")))?,
         Err(_) => Json::Null,
     };
+    let model: Json = fs::read(folder.join("config.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default();
+    let other = dialect::of_class(&file, &config, &model);
     let template = match template_source(folder, &config) {
         Some(source) => {
             let (bos, eos) = (token(&config, "bos_token"), token(&config, "eos_token"));
@@ -25,10 +31,9 @@ pub(crate) fn load(folder: &Path) -> Result<Prompter, LoadError> {
         }
         None => None,
     };
-    Ok(Prompter {
-        tokens: Tokens::hugging_face(tokenizer),
-        template,
-    })
+    let dialects = std::iter::once(tokenizer).chain(other);
+    let dialects = dialects.map(Tokens::hugging_face).collect();
+    Ok(Prompter::new(dialects, template))
 }
 
 /// The file wins over the configuration, as in transformers.

@@ -6,6 +6,7 @@
 //! whose first segment is special, or whose added tokens swallow spaces, are used whole.
 
 use crate::PromptError;
+use aho_corasick::{AhoCorasick, MatchKind};
 use hashbrown::HashMap;
 use onefill_kv::TokenId;
 use parking_lot::Mutex;
@@ -58,6 +59,8 @@ pub(crate) struct Tokens {
     kind: Kind,
     /// Texts at which the tokenizer splits first, with their tokens, longest first.
     added: Vec<(String, TokenId)>,
+    /// Finds them in one pass: some tokenizers have a thousand.
+    finder: Option<AhoCorasick>,
     /// What the post-processor puts before a prompt (a begin-of-text token); `None`: more than
     /// that, so the whole text goes through it.
     begin: Option<Vec<TokenId>>,
@@ -68,6 +71,16 @@ pub(crate) struct Tokens {
 
 fn failed(error: impl std::fmt::Display) -> PromptError {
     PromptError(format!("the tokenizer failed: {error}"))
+}
+
+/// Of several that begin at one place the longest, as tokenizers do. `None`: too many for an
+/// automaton, so texts are not split.
+fn finder(added: &[(String, TokenId)]) -> Option<AhoCorasick> {
+    let texts = added.iter().map(|(text, _)| text);
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(texts)
+        .ok()
 }
 
 impl Tokens {
@@ -83,23 +96,25 @@ impl Tokens {
         added.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         let mut tokens = Self {
             kind: Kind::HuggingFace(Box::new(tokenizer)),
+            finder: finder(&added),
             added,
             begin: None,
             splits: false,
             memo: Mutex::default(),
         };
         tokens.begin = tokens.begin_tokens();
-        tokens.splits = plain && tokens.splits_exactly();
+        tokens.splits = plain && tokens.finder.is_some() && tokens.splits_exactly();
         tokens
     }
 
     pub(crate) fn simulated() -> Self {
-        let added = SIMULATED_ADDED
+        let added: Vec<(String, TokenId)> = SIMULATED_ADDED
             .iter()
             .map(|(text, id)| ((*text).to_owned(), *id))
             .collect();
         Self {
             kind: Kind::Simulated,
+            finder: finder(&added),
             added,
             begin: Some(Vec::new()),
             splits: true,
@@ -161,29 +176,18 @@ impl Tokens {
 
     fn segments(&self, text: &str) -> Result<Vec<TokenId>, PromptError> {
         let mut tokens = Vec::with_capacity(text.len() / 3);
-        let mut rest = text;
-        while let Some((place, marker, id)) = self.next_added(rest) {
-            let (segment, after) = rest.split_at(place);
-            self.segment(segment, &mut tokens)?;
-            tokens.push(id);
-            rest = after.get(marker..).unwrap_or_default();
+        let mut start = 0;
+        for found in self.finder.iter().flat_map(|finder| finder.find_iter(text)) {
+            self.segment(
+                text.get(start..found.start()).unwrap_or_default(),
+                &mut tokens,
+            )?;
+            let added = self.added.get(found.pattern().as_usize());
+            tokens.extend(added.map(|(_, id)| *id));
+            start = found.end();
         }
-        self.segment(rest, &mut tokens)?;
+        self.segment(text.get(start..).unwrap_or_default(), &mut tokens)?;
         Ok(tokens)
-    }
-
-    /// The first added token in a text: its place, its length, its number.
-    fn next_added(&self, text: &str) -> Option<(usize, usize, TokenId)> {
-        let bytes = text.as_bytes();
-        (0..bytes.len()).find_map(|place| {
-            // Most added tokens begin with '<' or '['; the first byte sorts nearly all out.
-            let here = bytes.get(place..)?;
-            let found = self
-                .added
-                .iter()
-                .find(|(marker, _)| here.starts_with(marker.as_bytes()));
-            found.map(|(marker, id)| (place, marker.len(), *id))
-        })
     }
 
     fn segment(&self, text: &str, tokens: &mut Vec<TokenId>) -> Result<(), PromptError> {

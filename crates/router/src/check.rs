@@ -5,7 +5,8 @@
 use crate::{app::App, candidates, roster::Member, tokens};
 use bytes::Bytes;
 use onefill_fleet::Health;
-use onefill_prompt::{Asked, Door, Prompter, remote};
+use onefill_kv::TokenId;
+use onefill_prompt::{Asked, Door, PromptError, remote};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::{
@@ -118,32 +119,41 @@ fn due(app: &App, checked: &HashMap<String, Instant>) -> Vec<(String, Arc<Member
     due.into_iter().collect()
 }
 
-/// Compares the probes. True if the replica answered at all.
+/// Compares the probes, and has the prompter speak as the replica does. True if the replica
+/// answered at all.
 async fn check_model(app: &App, model: &str, member: &Member) -> bool {
     let Some(prompter) = app.config.tokenizers.of(model) else {
         return true;
     };
-    let mut answered = false;
-    for sample in probes(model) {
-        match compare(app, prompter, member, &sample).await {
-            None => {}
-            Some(same) => {
-                answered = true;
-                note(app, model, same);
-                if !same {
-                    break;
-                }
-            }
+    let samples = probes(model);
+    let mut answers = Vec::with_capacity(samples.len());
+    for sample in &samples {
+        if let Some(asked) = read(sample)
+            && let Some(theirs) = theirs(app, member, &asked).await
+        {
+            answers.push((asked, theirs));
         }
     }
-    answered
+    if answers.is_empty() {
+        return false;
+    }
+    let agrees = |dialect: &usize| {
+        let mut each = answers.iter();
+        each.all(|(asked, theirs)| same(prompter.tokens_in(*dialect, asked), theirs))
+    };
+    let dialect = (0..prompter.dialects()).find(agrees);
+    if let Some(dialect) = dialect {
+        prompter.speak(dialect);
+    }
+    note(app, model, dialect.is_some());
+    true
 }
 
 async fn check_drifted(app: &App) {
     let Some(sample) = app.trust.drifted.lock().take() else {
         return;
     };
-    let Ok(asked) = onefill_prompt::scan(sample.door, &sample.body) else {
+    let Some(asked) = read(&sample) else {
         return;
     };
     let Some(model) = asked.model.as_deref() else {
@@ -161,19 +171,25 @@ async fn check_drifted(app: &App) {
         model = base,
         "predicted and reported cached tokens differ: tokens are compared"
     );
-    if let Some(same) = compare(app, prompter, member, &sample).await {
-        note(app, base, same);
+    if let Some(theirs) = theirs(app, member, &asked).await {
+        note(app, base, same(prompter.tokens(&asked), &theirs));
     }
 }
 
-/// Whether both make the same tokens; `None` where one of them makes none.
-async fn compare(app: &App, prompter: &Prompter, member: &Member, sample: &Sample) -> Option<bool> {
-    let asked: Asked<'_> = onefill_prompt::scan(sample.door, &sample.body).ok()?;
-    let ours = prompter.tokens(&asked).ok()?;
-    let request = remote::request(&asked)?;
+fn read(sample: &Sample) -> Option<Asked<'_>> {
+    onefill_prompt::scan(sample.door, &sample.body).ok()
+}
+
+/// The replica's tokens of a prompt; `None` where it makes none.
+async fn theirs(app: &App, member: &Member, asked: &Asked<'_>) -> Option<Vec<TokenId>> {
+    let request = remote::request(asked)?;
     let ask = tokens::ask_replica(app, member, &request);
-    let theirs = tokio::time::timeout(PATIENCE, ask).await.ok()?.ok()?;
-    Some(*ours == *theirs)
+    tokio::time::timeout(PATIENCE, ask).await.ok()?.ok()
+}
+
+/// A prompt that can't be turned into tokens here is asked of the replica anyway.
+fn same(ours: Result<Arc<[TokenId]>, PromptError>, theirs: &[TokenId]) -> bool {
+    ours.map_or(true, |ours| *ours == *theirs)
 }
 
 fn note(app: &App, model: &str, same: bool) {
