@@ -6,7 +6,10 @@
 
 use hashbrown::HashMap;
 use onefill_kv::BlockKey;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::{
+    hash::{BuildHasherDefault, Hasher},
+    time::Duration,
+};
 
 /// Keys are uniform already: the key is its own hash.
 #[derive(Default, Debug, Clone, Copy)]
@@ -36,6 +39,8 @@ struct Slot {
     younger: u32,
     /// Towards the old end.
     older: u32,
+    /// Clock of the last touch, in milliseconds; wraps after 49 days.
+    touched_ms: u32,
 }
 
 /// An LRU of keys with the replica's capacity.
@@ -84,8 +89,19 @@ impl History {
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 
+    /// For how long the block that must leave next has not been asked for; `None` while there is
+    /// room for `more`. `now`: the clock of [`History::touch`].
+    pub fn idle(&self, more: usize, now: Duration) -> Option<Duration> {
+        if self.places.len() + more <= self.capacity {
+            return None;
+        }
+        let oldest = self.slots.get(self.oldest as usize)?;
+        let idle_ms = clock_ms(now).wrapping_sub(oldest.touched_ms);
+        Some(Duration::from_millis(u64::from(idle_ms)))
+    }
+
     /// The replica has computed `chain`.
-    pub fn touch(&mut self, chain: &[BlockKey]) {
+    pub fn touch(&mut self, chain: &[BlockKey], now: Duration) {
         // Blocks beyond the capacity could not have stayed: the head did.
         let kept = chain
             .get(..self.capacity.min(chain.len()))
@@ -98,7 +114,7 @@ impl History {
                 }
                 None => self.insert(*key),
             };
-            self.link_youngest(place);
+            self.link_youngest(place, clock_ms(now));
         }
         self.shrink();
     }
@@ -127,6 +143,7 @@ impl History {
             key,
             younger: NONE,
             older: NONE,
+            touched_ms: 0,
         };
         let place = match self.free.pop() {
             Some(place) => place,
@@ -156,10 +173,11 @@ impl History {
         }
     }
 
-    fn link_youngest(&mut self, place: u32) {
+    fn link_youngest(&mut self, place: u32, touched_ms: u32) {
         let before = self.youngest;
         if let Some(slot) = self.slots.get_mut(place as usize) {
             (slot.younger, slot.older) = (NONE, before);
+            slot.touched_ms = touched_ms;
         }
         match self.slots.get_mut(before as usize) {
             Some(slot) => slot.younger = place,
@@ -167,6 +185,11 @@ impl History {
         }
         self.youngest = place;
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the clock wraps")]
+const fn clock_ms(now: Duration) -> u32 {
+    now.as_millis() as u32
 }
 
 #[cfg(test)]

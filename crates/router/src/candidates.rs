@@ -125,18 +125,23 @@ pub(crate) fn weigh(
 fn guess(app: &App, question: &Question, member: &Member, now: Instant) -> Candidate {
     let status = member.replica.status();
     let knowledge = knowledge(app.config.policy, question, &status);
-    let overlap = match (knowledge, question.keys_of(&status)) {
-        (Knowledge::Approximate, Some(keys)) => {
-            let held = member.replica.history().lock().overlap(&keys.keyed.chain);
-            question.counted(Overlap::gpu(held), keys)
+    let (mut overlap, mut idle) = (Overlap::default(), None);
+    if let Some(keys) = question.keys_of(&status) {
+        let history = member.replica.history().lock();
+        idle = history.idle(keys.keyed.chain.len(), app.now());
+        if knowledge == Knowledge::Approximate {
+            let held = history.overlap(&keys.keyed.chain);
+            overlap = question.counted(Overlap::gpu(held), keys);
         }
-        _ => Overlap::default(),
-    };
+    }
     Candidate {
         replica: member.replica.id,
         overlap,
         knowledge,
-        load: load(&status, now),
+        load: ReplicaLoad {
+            idle,
+            ..load(&status, now)
+        },
     }
 }
 
@@ -179,6 +184,7 @@ fn load(status: &Status, now: Instant) -> ReplicaLoad {
             .load
             .heard
             .map(|heard| now.saturating_duration_since(heard)),
+        idle: None,
     }
 }
 

@@ -91,7 +91,8 @@ impl Booking {
             .overlap_tokens
             .inc_by(u64::from(self.receipt.overlap_tokens));
         if let Some(chain) = self.chain() {
-            self.member.replica.history().lock().touch(chain);
+            let now = self.app.now();
+            self.member.replica.history().lock().touch(chain, now);
         }
         self.tail = tells_usage(parts).then(Tail::default);
     }

@@ -1,18 +1,11 @@
 //! What this scheduler has in flight, and what it learned of each replica.
 
+use crate::rates::{Rate, Rates, Sample};
 use hashbrown::HashMap;
 use onefill_kv::{BlockKey, ReplicaId};
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
 
-/// Prefill time a token before anything was measured: 10,000 tokens a second.
-const PREFILL_S_PER_TOKEN_PRIOR: f64 = 1e-4;
-/// Bounds of the learned time a token: 100 to 10 million tokens a second.
-const PREFILL_S_PER_TOKEN: (f64, f64) = (1e-7, 1e-2);
-/// Under so many tokens a first byte says more of the replica's overhead than of its rate.
-const SAMPLE_TOKENS_MIN: f64 = 64.0;
-/// Weight of a new sample.
-const SAMPLE_WEIGHT: f64 = 0.1;
 /// Half-life of the record of work given to a replica.
 const WORK_HALF_LIFE_S: f64 = 30.0;
 /// A finished request's chain counts as held for so long: events need a moment.
@@ -29,6 +22,8 @@ pub(crate) struct InFlight {
     pub(crate) started: Duration,
     /// Tokens that the replica has to compute for it.
     pub(crate) uncached_tokens: f64,
+    /// Tokens that it has to load, by tier.
+    pub(crate) loaded_tokens: [f64; 4],
     /// Tokens queued before it when it was sent.
     pub(crate) queued_tokens: f64,
     pub(crate) prefilling: bool,
@@ -44,8 +39,8 @@ pub(crate) struct Seen {
     pub(crate) decoding: u32,
     /// Tokens of prefills not over.
     pub(crate) pending_tokens: f64,
-    /// Learned time of prefill a token.
-    pub(crate) prefill_s_per_token: f64,
+    /// What prefills took here.
+    pub(crate) prefill: Rate,
     /// Tokens given to it lately, decaying.
     work_tokens: f64,
     work_at: Duration,
@@ -59,7 +54,7 @@ impl Default for Seen {
             in_flight: 0,
             decoding: 0,
             pending_tokens: 0.0,
-            prefill_s_per_token: PREFILL_S_PER_TOKEN_PRIOR,
+            prefill: Rate::default(),
             work_tokens: 0.0,
             work_at: Duration::ZERO,
             picked: 0,
@@ -96,6 +91,7 @@ pub(crate) struct Book {
     next: u64,
     pub(crate) requests: HashMap<u64, InFlight>,
     replicas: HashMap<ReplicaId, Seen>,
+    pub(crate) rates: Rates,
     families: HashMap<BlockKey, SmallVec<[Sibling; 2]>>,
     /// Turn of round robin.
     pub(crate) turn: usize,
@@ -104,6 +100,11 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn seen(&self, replica: ReplicaId) -> Seen {
         self.replicas.get(&replica).cloned().unwrap_or_default()
+    }
+
+    /// Seconds that `replica` takes to compute a token.
+    pub(crate) fn prefill_s_per_token(&self, replica: ReplicaId) -> f64 {
+        self.rates.prefill_s_per_token(&self.seen(replica).prefill)
     }
 
     /// Leading blocks of `chain` that `replica` is computing, or has just computed, for others.
@@ -180,15 +181,12 @@ impl Book {
         };
         seen.pending_tokens = (seen.pending_tokens - request.uncached_tokens).max(0.0);
         seen.decoding += 1;
-        let tokens = request.uncached_tokens + request.queued_tokens;
-        if tokens >= SAMPLE_TOKENS_MIN {
-            let sample = now.saturating_sub(request.started).as_secs_f64() / tokens;
-            let (least, most) = PREFILL_S_PER_TOKEN;
-            let learned = seen.prefill_s_per_token;
-            // A stall says little of the rate: no sample counts for more than four times it.
-            let sample = sample.clamp(least, most).min(4.0 * learned);
-            seen.prefill_s_per_token = learned + SAMPLE_WEIGHT * (sample - learned);
-        }
+        let sample = Sample {
+            seconds: now.saturating_sub(request.started).as_secs_f64(),
+            computed_tokens: request.uncached_tokens + request.queued_tokens,
+            loaded_tokens: request.loaded_tokens,
+        };
+        self.rates.learn(&mut seen.prefill, sample);
     }
 
     /// The request is over. `kept`: what it computed should be in the replica's cache.

@@ -1,19 +1,22 @@
 //! The cost of a candidate, in seconds, term by term. See docs/cost.md.
 
 use crate::{Ask, Candidate, book::Book};
+use onefill_kv::Tier;
 use std::time::Duration;
 
 /// A token computed though another replica holds it, or stored where a block must leave for it,
 /// costs whoever comes after as well: so much of its own time again.
 const WASTE_WEIGHT: f64 = 1.0;
-/// Share of evicted blocks that somebody would have asked for again.
+/// Share of evicted blocks that somebody would have asked for again, where they are used most.
 const REUSE_PROBABILITY: f64 = 0.5;
+/// Differences in idle time below this say nothing.
+const IDLE_FLOOR_S: f64 = 0.5;
 /// Share of the work given lately by which replicas are kept even; small, it decides near ties.
 const BALANCE_WEIGHT: f64 = 0.1;
 /// Time that one request in flight adds to another: its share of every engine step.
 const STEP_SHARE_S: f64 = 0.004;
-/// Bytes from a lower tier come so many times faster than computing, until measured.
-const TIER_SPEEDUP: [f64; 4] = [f64::INFINITY, 20.0, 8.0, 5.0];
+/// Tiers that blocks are loaded from.
+const LOWER_TIERS: [Tier; 3] = [Tier::Cpu, Tier::Disk, Tier::Remote];
 
 /// The terms of one candidate's cost, in seconds, and the tokens they come from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Terms {
     pub(crate) predicted_tokens: u32,
     /// Tokens to compute.
     pub(crate) uncached_tokens: u32,
+    /// Tokens to load, by tier.
+    pub(crate) loaded_tokens: [f64; 4],
     /// Tokens queued before this request.
     pub(crate) queued_tokens: f64,
     /// Waiting for prefills ahead.
@@ -81,9 +86,14 @@ fn cached_tokens(ask: &Ask, blocks: u32) -> u32 {
 
 /// The terms of every candidate.
 pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candidate]) -> Vec<Terms> {
+    let least_idle_s = candidates
+        .iter()
+        .filter_map(|each| each.load.idle)
+        .min()
+        .map_or(0.0, |idle| idle.as_secs_f64());
     let mut all: Vec<Terms> = candidates
         .iter()
-        .map(|each| own_terms(book, now, ask, each))
+        .map(|each| own_terms(book, now, ask, each, least_idle_s))
         .collect();
     let best_tokens = all
         .iter()
@@ -96,7 +106,7 @@ pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candida
         .collect();
     let least_work = works.iter().copied().fold(f64::INFINITY, f64::min);
     for ((terms, candidate), work) in all.iter_mut().zip(candidates).zip(works) {
-        let s_per_token = book.seen(candidate.replica).prefill_s_per_token;
+        let s_per_token = book.prefill_s_per_token(candidate.replica);
         let wasted = best_tokens.saturating_sub(terms.predicted_tokens);
         terms.waste_s = WASTE_WEIGHT * f64::from(wasted) * s_per_token;
         terms.balance_s = BALANCE_WEIGHT * (work - least_work) * s_per_token;
@@ -105,9 +115,15 @@ pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candida
 }
 
 /// The terms that concern the candidate alone.
-fn own_terms(book: &Book, now: Duration, ask: &Ask, candidate: &Candidate) -> Terms {
+fn own_terms(
+    book: &Book,
+    now: Duration,
+    ask: &Ask,
+    candidate: &Candidate,
+    least_idle_s: f64,
+) -> Terms {
     let seen = book.seen(candidate.replica);
-    let s_per_token = seen.prefill_s_per_token;
+    let s_per_token = book.rates.prefill_s_per_token(&seen.prefill);
     let overlap_tokens = cached_tokens(ask, candidate.overlap.blocks());
     let siblings = book.predicted_blocks(now, candidate.replica, &ask.chain);
     let predicted_tokens = overlap_tokens.max(cached_tokens(ask, siblings));
@@ -121,30 +137,42 @@ fn own_terms(book: &Book, now: Duration, ask: &Ask, candidate: &Candidate) -> Te
         overlap_tokens,
         predicted_tokens,
         uncached_tokens,
+        loaded_tokens: loaded_tokens(ask, candidate),
         queued_tokens,
         queue_s: queued_tokens * s_per_token,
         prefill_s: f64::from(uncached_tokens) * s_per_token,
-        transfer_s: transfer_s(ask, candidate, s_per_token),
+        transfer_s: transfer_s(book, ask, candidate),
         decode_s: f64::from(seen.in_flight.max(load.running)) * STEP_SHARE_S,
-        pressure_s: pressure_s(ask, candidate, uncached_tokens, s_per_token),
+        pressure_s: evicted_tokens(ask, candidate, uncached_tokens, least_idle_s) * s_per_token,
         ..Terms::default()
     }
 }
 
-fn transfer_s(ask: &Ask, candidate: &Candidate, s_per_token: f64) -> f64 {
-    use onefill_kv::Tier;
-    let loaded = |tier: Tier| {
-        let blocks = f64::from(candidate.overlap.from_tier(tier));
-        blocks * f64::from(ask.block_tokens) * s_per_token / TIER_SPEEDUP[tier as usize]
-    };
-    [Tier::Cpu, Tier::Disk, Tier::Remote]
-        .into_iter()
-        .map(loaded)
-        .sum()
+/// Tokens of the overlap that lie in lower tiers.
+fn loaded_tokens(ask: &Ask, candidate: &Candidate) -> [f64; 4] {
+    LOWER_TIERS.into_iter().fold([0.0; 4], |mut loaded, tier| {
+        let blocks = candidate.overlap.from_tier(tier);
+        loaded[tier as usize] = f64::from(blocks) * f64::from(ask.block_tokens);
+        loaded
+    })
 }
 
-/// Blocks that must leave, by the chance that they are asked for again.
-fn pressure_s(ask: &Ask, candidate: &Candidate, uncached_tokens: u32, s_per_token: f64) -> f64 {
+fn transfer_s(book: &Book, ask: &Ask, candidate: &Candidate) -> f64 {
+    let loaded = loaded_tokens(ask, candidate);
+    let seconds = |tier: Tier| loaded[tier as usize] * book.rates.transfer_s_per_token(tier);
+    LOWER_TIERS.into_iter().map(seconds).sum()
+}
+
+/// Tokens that must leave, by the chance that they are asked for again. The longer a block was not
+/// asked for, the less likely it ever is: a cache that keeps blocks twice as long as another loses
+/// half as much with each. So what is new goes where what leaves is old, and no cache turns over
+/// faster than the others.
+fn evicted_tokens(
+    ask: &Ask,
+    candidate: &Candidate,
+    uncached_tokens: u32,
+    least_idle_s: f64,
+) -> f64 {
     let load = candidate.load;
     if load.capacity_blocks == 0 {
         return 0.0;
@@ -152,6 +180,9 @@ fn pressure_s(ask: &Ask, candidate: &Candidate, uncached_tokens: u32, s_per_toke
     let output = ask.output_tokens_max.unwrap_or(0).min(uncached_tokens);
     let new_blocks = (uncached_tokens + output).div_ceil(ask.block_tokens.max(1));
     let free = load.capacity_blocks.saturating_sub(load.held_blocks);
-    let evicted_tokens = f64::from(new_blocks.saturating_sub(free) * ask.block_tokens);
-    REUSE_PROBABILITY * evicted_tokens * s_per_token
+    let tokens = f64::from(new_blocks.saturating_sub(free) * ask.block_tokens);
+    let reused = load.idle.map_or(1.0, |idle| {
+        (least_idle_s + IDLE_FLOOR_S) / (idle.as_secs_f64() + IDLE_FLOOR_S)
+    });
+    REUSE_PROBABILITY * reused * tokens
 }

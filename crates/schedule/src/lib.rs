@@ -5,6 +5,7 @@
 mod book;
 mod choose;
 mod cost;
+mod rates;
 
 use book::{Book, InFlight};
 use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId};
@@ -80,6 +81,9 @@ pub struct ReplicaLoad {
     pub held_blocks: u32,
     /// Age of these figures; `None`: never heard.
     pub age: Option<Duration>,
+    /// For how long the block that must leave next has not been asked for; `None`: there is room,
+    /// or it is not known.
+    pub idle: Option<Duration>,
 }
 
 /// A replica that may be chosen.
@@ -210,6 +214,7 @@ impl Scheduler {
             replica: candidate.replica,
             started: now,
             uncached_tokens: f64::from(terms.uncached_tokens),
+            loaded_tokens: terms.loaded_tokens,
             queued_tokens: terms.queued_tokens,
             prefilling: true,
             chain: Arc::clone(&ask.chain),

@@ -13,7 +13,7 @@ fn chain(contents: &[u64]) -> Vec<BlockKey> {
 #[test]
 fn overlap_counts_leading_blocks() {
     let mut history = History::new(10);
-    history.touch(&chain(&[1, 2, 3]));
+    history.touch(&chain(&[1, 2, 3]), Duration::ZERO);
     assert_eq!(history.overlap(&chain(&[1, 2, 3, 4])), 3);
     assert_eq!(history.overlap(&chain(&[1, 9, 3])), 1);
     assert_eq!(history.overlap(&chain(&[9])), 0);
@@ -22,8 +22,8 @@ fn overlap_counts_leading_blocks() {
 #[test]
 fn tails_of_the_least_recent_chain_leave_first() {
     let mut history = History::new(5);
-    history.touch(&chain(&[1, 2, 3]));
-    history.touch(&chain(&[1, 7, 8, 9]));
+    history.touch(&chain(&[1, 2, 3]), Duration::ZERO);
+    history.touch(&chain(&[1, 7, 8, 9]), Duration::ZERO);
     assert_eq!(history.len(), 5);
     assert_eq!(
         history.overlap(&chain(&[1, 2, 3])),
@@ -49,7 +49,7 @@ fn it_equals_a_literal_lru_on_random_chains() {
         let chain = chain(&contents);
         let want = chain.iter().take_while(|key| literal.contains(key)).count();
         assert_eq!(history.overlap(&chain) as usize, want);
-        history.touch(&chain);
+        history.touch(&chain, Duration::ZERO);
         for key in chain.iter().rev() {
             literal.retain(|held| held != key);
             literal.push(*key);
@@ -58,4 +58,16 @@ fn it_equals_a_literal_lru_on_random_chains() {
         literal.drain(..surplus);
         assert_eq!(history.len(), literal.len());
     }
+}
+
+#[test]
+fn the_next_to_leave_has_been_idle_since_its_last_touch() {
+    let seconds = Duration::from_secs;
+    let mut history = History::new(4);
+    history.touch(&chain(&[1, 2]), seconds(1));
+    history.touch(&chain(&[7, 8]), seconds(3));
+    assert_eq!(history.idle(0, seconds(9)), None, "there is room");
+    assert_eq!(history.idle(1, seconds(9)), Some(seconds(8)));
+    history.touch(&chain(&[1, 2]), seconds(5));
+    assert_eq!(history.idle(1, seconds(9)), Some(seconds(6)));
 }
