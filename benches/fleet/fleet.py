@@ -1,7 +1,8 @@
 """One workload through each door in front of the same two real vLLM CPU replicas, in one run.
 
-Run by `cargo xtask bench fleet [--seed N] [--doors NAME,...] [--rounds N]`. The ceiling is one
-replica with room for everything, asked directly. Exits 1 when onefill misses a goal.
+Run by `cargo xtask bench fleet [--seed N] [--doors NAME,...] [--rounds N]`. Each round has a seed of
+its own and another door goes first; figures are over all rounds. The ceiling is one replica with
+room for everything, asked directly. Exits 1 when onefill misses a goal.
 """
 
 import argparse
@@ -48,7 +49,8 @@ def doors(replicas):
 
 
 def through(door, replicas, workload):
-    """Runs the workload through a door on emptied replicas; figures."""
+    """Runs the workload through a door on emptied replicas: results, and the imbalance of tokens
+    computed."""
     for replica in replicas:
         replica.reset()
     before = [replica.counters() for replica in replicas]
@@ -60,15 +62,13 @@ def through(door, replicas, workload):
             exact = lambda: all(each["knowledge"] == "exact" for each in door.fleet().values())
             lab.wait_until("the fleet is known exactly", exact, 60)
         results = traffic.Driver(door.url, *workload).run()
-    figures = traffic.summary(results)
     for result in results:
         if result.error:
             lab.say(f"  {door.name}: {result.error[:200]}")
             break
     after = [replica.counters() for replica in replicas]
     computed = [(a[0] - a[1]) - (b[0] - b[1]) for a, b in zip(after, before)]
-    figures["imbalance"] = max(computed) * len(computed) / max(1, sum(computed))
-    return figures
+    return results, max(computed) * len(computed) / max(1, sum(computed))
 
 
 def answers(url):
@@ -76,18 +76,38 @@ def answers(url):
     return lab.http("POST", url + "/v1/completions", body)[0] == 200
 
 
-def ceiling(workload):
+def ceiling(workloads):
     """One replica with room for everything, asked directly."""
     replica = lab.Replica("unlimited", blocks=8000)
+    results = []
     with lab.running(replica):
         replica.wait_for("/health", 240)
-        replica.warm()
-        return traffic.summary(traffic.Driver(replica.url, *workload).run()) | {"imbalance": 1.0}
+        for workload in workloads:
+            replica.reset()
+            results += traffic.Driver(replica.url, *workload).run()
+    return traffic.summary(results) | {"imbalance": 1.0}
+
+
+def rounds(replicas, names, workloads):
+    """Figures of each door over all workloads."""
+    every = doors(replicas)
+    results = {name: [] for name in names}
+    imbalances = {name: [] for name in names}
+    for place, workload in enumerate(workloads):
+        first = place % len(names)
+        for name in names[first:] + names[:first]:
+            through_it, imbalance = through(every[name](), replicas, workload)
+            results[name] += through_it
+            imbalances[name].append(imbalance)
+            show(f"  {place + 1} {name}", traffic.summary(through_it) | {"imbalance": imbalance})
+    return {
+        name: traffic.summary(results[name]) | {"imbalance": max(imbalances[name])} for name in names
+    }
 
 
 def show(name, figures):
     lab.say(
-        f"{name:16} {figures['hit_ratio']:6.3f} {figures['computed']:9} {figures['imbalance']:9.2f}"
+        f"{name:18} {figures['hit_ratio']:6.3f} {figures['computed']:9} {figures['imbalance']:9.2f}"
         f" {figures['ttft_p50_ms']:9.0f} {figures['ttft_p95_ms']:9.0f} {figures['errors']:7}"
     )
 
@@ -113,25 +133,27 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--blocks", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--doors", default="round-robin,smg,vllm-router,vllm-router-kv,onefill")
     parser.add_argument("--no-ceiling", action="store_true")
     arguments = parser.parse_args()
-    workload = traffic.fleet_workload(arguments.seed)
-    lab.say(f"seed {arguments.seed}: {len(workload[1])} requests, logs in {lab.LOGS}")
+    seeds = [arguments.seed + 1000 * place for place in range(arguments.rounds)]
+    workloads = [traffic.fleet_workload(seed) for seed in seeds]
+    requests = sum(len(order) for _, order in workloads)
+    lab.say(f"seeds {seeds}: {requests} requests a door, logs in {lab.LOGS}")
+    lab.say(f"{'door':18} {'hits':>6} {'computed':>9} {'imbalance':>9} {'p50 ms':>9} {'p95 ms':>9} errors")
     replicas = [lab.Replica(f"vllm-{name}", blocks=arguments.blocks) for name in "ab"]
     table = {}
     if not arguments.no_ceiling:
-        table["unlimited"] = ceiling(workload)
+        table["unlimited"] = ceiling(workloads)
+        show("unlimited", table["unlimited"])
     with lab.running(*replicas):
         for replica in replicas:
             replica.wait_for("/health", 240)
-        lab.say(f"{'door':16} {'hits':>6} {'computed':>9} {'imbalance':>9} {'p50 ms':>9} {'p95 ms':>9} errors")
-        if "unlimited" in table:
-            show("unlimited", table["unlimited"])
-        every = doors(replicas)
-        for name in arguments.doors.split(","):
-            table[name] = through(every[name](), replicas, workload)
-            show(name, table[name])
+        table |= rounds(replicas, arguments.doors.split(","), workloads)
+    lab.say("all rounds")
+    for name, figures in table.items():
+        show(name, figures)
     missed = goals(table) if "onefill" in table else []
     for sentence in missed:
         lab.say("MISSED:", sentence)

@@ -61,9 +61,10 @@ def interleaved(rng, sessions, active):
     return order
 
 
-def fleet_workload(seed, chats=32, turns=5, unrelated=16, active=18):
-    """32 chats of 5 turns, half of them about one of four shared documents, and 16 requests that
-    share nothing: 176 requests."""
+def fleet_workload(seed, chats=28, turns=7, unrelated=16, active=18):
+    """28 chats of 7 turns, half of them about one of four shared documents, and 16 requests that
+    share nothing: 212 requests. What is in use at a time just fits into two caches of 400 blocks, so
+    a prefix kept twice or a cache worn out by new prompts costs hits."""
     rng = lab.rng(seed)
     documents = [lab.words(rng, 420) for _ in range(4)]
     sessions = []
