@@ -5,25 +5,40 @@ use crate::{
     shell::{self, build_onefill, command, root},
 };
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 
 /// A benchmark that is a Rust program of its own workspace, so that peers' crates stay out of ours.
-fn cargo(name: &str, rest: &[&str]) -> Result<()> {
+fn cargo(name: &str, rest: &[&str], peers: &[(&str, PathBuf)]) -> Result<()> {
     let manifest = root().join("benches").join(name).join("Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut bench = command(cargo, &["run", "--release", "--manifest-path"]);
     shell::run(
         &format!("bench {name}"),
-        bench.arg(manifest).arg("--").args(rest),
+        bench
+            .arg(manifest)
+            .envs(peers.iter().cloned())
+            .arg("--")
+            .args(rest),
     )
 }
 
 /// Runs the benchmark `name`.
 pub fn run(name: &str, rest: &[&str]) -> Result<()> {
     match name {
-        "index" => cargo(name, rest),
+        "index" => cargo(name, rest, &[]),
         "router" => {
-            peers::routers()?;
-            cargo(name, rest)
+            let routers = peers::routers()?;
+            let onefill = build_onefill()?;
+            let tokenizer = root().join("crates/prompt/tests/data/tiny");
+            cargo(
+                name,
+                rest,
+                &[
+                    ("ONEFILL_PEERS", routers),
+                    ("ONEFILL_BIN", onefill),
+                    ("ONEFILL_TOKENIZER", tokenizer),
+                ],
+            )
         }
         "fleet" => {
             let peer = peers::vllm()?;

@@ -1,0 +1,180 @@
+//! The replicas and the doors in front of them, each a program on a free port.
+
+use crate::client::Connection;
+use anyhow::{Context, Result, bail};
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tokio::process::{Child, Command};
+
+const REPLICAS: usize = 2;
+/// How long a door may take until it passes a request on.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A replica itself.
+    Direct,
+    Prefix,
+    Kv,
+    Peer,
+}
+
+pub struct Door {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub port: u16,
+    process: u32,
+}
+
+impl Door {
+    /// CPU time of the program so far, in seconds: fields 14 and 15 of /proc/PID/stat.
+    pub fn cpu_s(&self) -> f64 {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.process)).unwrap_or_default();
+        let after = stat.rsplit(") ").next().unwrap_or_default();
+        let ticks: f64 = after
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|n| n.parse::<f64>().ok())
+            .sum();
+        ticks / rustix::param::clock_ticks_per_second() as f64
+    }
+}
+
+/// All programs; they end with it.
+pub struct Stand {
+    pub doors: Vec<Door>,
+    _programs: Vec<Child>,
+}
+
+fn folder(name: &str) -> Result<PathBuf> {
+    let value = std::env::var_os(name);
+    Ok(value
+        .with_context(|| format!("{name} is not set: run `cargo xtask bench router`"))?
+        .into())
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Starts a program with these words; what it says goes into a file.
+fn start(name: &str, program: PathBuf, words: &[String]) -> Result<Child> {
+    let log = File::create(std::env::temp_dir().join(format!("onefill-bench-{name}.log")))?;
+    Command::new(&program)
+        .args(words)
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {}", program.display()))
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+impl Stand {
+    pub async fn start() -> Result<Self> {
+        let (onefill, peers) = (folder("ONEFILL_BIN")?, folder("ONEFILL_PEERS")?.join("bin"));
+        let tokenizer = folder("ONEFILL_TOKENIZER")?;
+        let tokenizer = tokenizer.display();
+        let mut stand = Self {
+            doors: Vec::new(),
+            _programs: Vec::new(),
+        };
+        let mut urls = Vec::new();
+        for number in 0..REPLICAS {
+            let (port, events, replay) = (free_port()?, free_port()?, free_port()?);
+            let line = format!(
+                "engine --listen 127.0.0.1:{port} --events tcp://*:{events} --replay tcp://*:{replay} \
+                 --blocks 8192 --block-size 16 --prefill-rate 0 --decode-rate 0 --tokenizer {tokenizer}"
+            );
+            let program = start(&format!("engine-{number}"), onefill.clone(), &words(&line))?;
+            urls.push(format!("http://127.0.0.1:{port}"));
+            if number == 0 {
+                stand.add("direct", Kind::Direct, port, program).await?;
+            } else {
+                ready(port).await.context("a replica")?;
+                stand._programs.push(program);
+            }
+        }
+        for (name, kind, policy) in [
+            ("onefill prefix", Kind::Prefix, "prefix".to_owned()),
+            (
+                "onefill kv",
+                Kind::Kv,
+                format!("kv --tokenizer {tokenizer}"),
+            ),
+        ] {
+            let port = free_port()?;
+            let replicas: String = urls.iter().map(|url| format!(" --replica {url}")).collect();
+            let line = format!("router --listen 127.0.0.1:{port} --policy {policy}{replicas}");
+            let program = start(&name.replace(' ', "-"), onefill.clone(), &words(&line))?;
+            stand.add(name, kind, port, program).await?;
+        }
+        for (name, line) in [
+            ("smg", "launch --policy cache_aware"),
+            ("vllm-router", "--policy cache_aware"),
+        ] {
+            let (port, spare) = (free_port()?, free_port()?);
+            let line = format!(
+                "{line} --host 127.0.0.1 --port {port} --prometheus-port {spare} --log-level warn --worker-urls {}",
+                urls.join(" ")
+            );
+            let program = start(name, peers.join(name), &words(&line))?;
+            stand.add(name, Kind::Peer, port, program).await?;
+        }
+        Ok(stand)
+    }
+
+    async fn add(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        port: u16,
+        program: Child,
+    ) -> Result<()> {
+        let process = program.id().context("a program that runs")?;
+        self._programs.push(program);
+        ready(port)
+            .await
+            .with_context(|| format!("{name} does not pass requests on"))?;
+        self.doors.push(Door {
+            name,
+            kind,
+            port,
+            process,
+        });
+        Ok(())
+    }
+}
+
+/// Waits until a request passes.
+async fn ready(port: u16) -> Result<()> {
+    let start = Instant::now();
+    let mut last = None;
+    while start.elapsed() < PATIENCE {
+        let ask = async {
+            let request = crate::conversation::Conversation::new(1).request(port);
+            Connection::open(port).await?.ask(&request).await
+        };
+        match ask.await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    match last {
+        Some(error) => Err(error),
+        None => bail!("no answer"),
+    }
+}
