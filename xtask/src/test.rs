@@ -2,14 +2,15 @@
 
 use crate::{
     peers,
-    shell::{self, build_onefill, cargo, command, in_ci},
+    shell::{self, build_onefill, cargo, command, in_ci, root},
 };
 use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 4] = ["lint", "rust", "law", "vllm"];
+const PARTS: [&str; 5] = ["lint", "rust", "law", "store", "vllm"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -26,14 +27,20 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 4] = [("lint", lint), ("law", law), ("rust", rust), ("vllm", vllm)];
+    let steps: [Part; 5] = [
+        ("lint", lint),
+        ("law", law),
+        ("rust", rust),
+        ("store", store),
+        ("vllm", vllm),
+    ];
     let mut failed = Vec::new();
     let mut passed = 0;
     for (part, step) in steps {
         if !wanted(part) {
             continue;
         }
-        if fast && part == "vllm" {
+        if fast && ["store", "vllm"].contains(&part) {
             println!("skipped: {part}: --fast leaves real peers out");
             continue;
         }
@@ -88,7 +95,12 @@ fn rust() -> Result<()> {
 fn law() -> Result<()> {
     let output = command("cargo", &["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let faults = crate::law::faults(&metadata);
+    let mut faults = crate::law::faults(&metadata);
+    for source in sources(&root().join("crates"))? {
+        let name = source.strip_prefix(root()).unwrap_or(&source);
+        let text = std::fs::read_to_string(&source)?;
+        faults.extend(crate::law::impurities(&name.to_string_lossy(), &text));
+    }
     for fault in &faults {
         println!("law: {fault}");
     }
@@ -97,6 +109,40 @@ fn law() -> Result<()> {
     } else {
         bail!("{} dependencies break the law", faults.len())
     }
+}
+
+/// All Rust files under a folder.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The story of tests/store, with real `LMCache` and Redis clients.
+fn store() -> Result<()> {
+    let peers = peers::lmcache().and_then(|peer| peers::redis().map(|()| peer));
+    let peer = match peers {
+        Ok(peer) => peer,
+        Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
+        Err(error) => {
+            println!("skipped: store: {error:#}");
+            return Ok(());
+        }
+    };
+    let onefill = build_onefill()?;
+    let mut story = command("python3", &["-u", "tests/store/story.py"]);
+    let story = story
+        .env("ONEFILL_LMCACHE", &peer)
+        .env("ONEFILL_BIN", onefill);
+    shell::run("real LMCache and Redis clients", story)
+        .context("logs of the store and its clients are in the folder named above")
 }
 
 /// The stories of tests/vllm, on real vLLM replicas on CPU.

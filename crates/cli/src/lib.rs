@@ -6,6 +6,7 @@ mod demo;
 mod engine;
 mod logs;
 mod router;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// The OpenAI-compatible front door of a fleet
     Router(Box<router::Arguments>),
+    /// KV blocks for engines to share: lm://, RESP
+    Store(Box<store::Arguments>),
     /// A simulated vLLM replica, for tests and load
     Engine(Box<engine::Arguments>),
     /// Simulated replicas and a router: round robin beside kv
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Router(arguments) => router::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

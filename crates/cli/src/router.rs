@@ -163,7 +163,7 @@ async fn bind(address: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// The first signal lets requests in flight end; the second one does not wait.
-async fn stop_on_signal(shutdown: CancellationToken) {
+pub(crate) async fn stop_on_signal(shutdown: CancellationToken) {
     signal().await;
     tracing::info!("asked to stop: requests in flight may end");
     shutdown.cancel();

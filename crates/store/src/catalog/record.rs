@@ -1,0 +1,79 @@
+//! A block and what is known of it.
+
+use crate::{memory::Block, namespace::NamespaceId};
+use onefill_wire::lm;
+use std::sync::Arc;
+
+/// What a door wants to be told again with the block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Attributes {
+    /// Nothing.
+    #[default]
+    None,
+    /// The layout that `lm://` sends with a block. Without it that door can't answer.
+    Lm(lm::Layout),
+}
+
+/// A committed block. Whoever holds it can read it, whatever becomes of its record.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its bytes.
+    pub block: Block,
+    /// What else its door sent.
+    pub attributes: Attributes,
+}
+
+/// When a PUT shall take place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Condition {
+    /// In any case.
+    #[default]
+    Always,
+    /// If there is no such key.
+    Absent,
+    /// If there is one.
+    Present,
+}
+
+/// How a block is put.
+#[derive(Clone, Debug, Default)]
+pub struct Put {
+    /// When it shall take place.
+    pub condition: Condition,
+    /// When the block ends.
+    pub expires_ms: Option<u64>,
+    /// Keep the end that a block of that key has.
+    pub keep_expiry: bool,
+    /// Key of the block before it in its chain.
+    pub parent: Option<Box<[u8]>>,
+    /// What else the door sent.
+    pub attributes: Attributes,
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) namespace: NamespaceId,
+    pub(super) key: Box<[u8]>,
+    pub(super) hash: u64,
+    /// Tells records apart that had the same slot.
+    pub(super) serial: u64,
+    pub(super) stored: Arc<Stored>,
+    /// Promises that the block stays, each until it is fetched.
+    pub(super) leases: u32,
+    /// When the last of them lapses.
+    pub(super) leased_until_ms: u64,
+    pub(super) expires_ms: Option<u64>,
+    pub(super) pinned: bool,
+}
+
+impl Record {
+    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|end| end <= now_ms)
+    }
+
+    /// Whether eviction may take it: nobody reads it, nobody was promised it.
+    pub(super) fn may_go(&self, now_ms: u64) -> bool {
+        let leased = self.leases > 0 && self.leased_until_ms > now_ms;
+        !self.pinned && !leased && Arc::strong_count(&self.stored) == 1
+    }
+}

@@ -1,0 +1,16 @@
+//! The doors: protocols on sockets. They hold no rule of their own about what stays and what goes.
+
+mod conn;
+mod error;
+mod lm;
+mod resp;
+
+pub use error::DoorError;
+pub use resp::{Profile, RespOptions, User, Users};
+
+pub(crate) use conn::Conn;
+pub(crate) use lm::serve as serve_lm;
+pub(crate) use resp::serve as serve_resp;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! A socket and the few bytes that are between it and the blocks.
+
+use super::DoorError;
+use crate::memory::{Block, Draft};
+use smallvec::SmallVec;
+use std::{future::Future, io, io::IoSlice, time::Duration};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of commands that are held; a parser takes what it can, so that any command fits.
+const INPUT: usize = 32 << 10;
+/// Bytes that one read takes while commands are awaited: small, so that most of a block's bytes
+/// are not here but still in the socket when its length becomes known.
+const COMMAND_STEP: usize = 16 << 10;
+/// Bytes that one read takes while a block is awaited: they are hashed while they are still in the
+/// processor's cache.
+const BLOCK_STEP: usize = 256 << 10;
+/// Bytes after which other connections of the thread get their turn.
+const TURN: usize = 4 << 20;
+/// Replies beyond this many bytes are sent before more are made.
+const OUTPUT_MAX: usize = 64 << 10;
+/// Blocks up to this long are copied behind their header; a call for each would cost more.
+const COPIED_MAX: usize = 8 << 10;
+/// Slices that one write takes.
+const SLICES_MAX: usize = 64;
+/// A client that takes or sends nothing for this long in the middle of a command is given up.
+const STALL: Duration = Duration::from_secs(60);
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Conn<S> {
+    stream: S,
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Replies that are not sent yet.
+    pub(crate) output: Vec<u8>,
+    shutdown: CancellationToken,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
+    pub(crate) fn new(stream: S, shutdown: CancellationToken) -> Self {
+        Self {
+            stream,
+            input: vec![0; INPUT].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            output: Vec::new(),
+            shutdown,
+        }
+    }
+
+    /// Bytes that came and were not taken.
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    /// The first `count` of them are taken.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Waits for more, having sent all replies; false at the end of the stream. Between commands
+    /// (`idle`) a client may take its time, and the server's end ends the wait.
+    pub(crate) async fn fill(&mut self, idle: bool) -> Result<bool, DoorError> {
+        self.flush().await?;
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let room = (self.end + COMMAND_STEP).min(INPUT);
+        let read = self.stream.read(&mut self.input[self.end..room]);
+        let count = if idle {
+            tokio::select! {
+                biased;
+                count = read => count?,
+                () = self.shutdown.cancelled() => 0,
+            }
+        } else {
+            stalled(read).await?
+        };
+        self.end += count;
+        Ok(count > 0)
+    }
+
+    /// Reads a block into its place.
+    pub(crate) async fn receive(&mut self, draft: &mut Draft) -> Result<(), DoorError> {
+        let copied = draft.copy_from(&self.input[self.start..self.end]);
+        self.take(copied);
+        let mut turn = 0;
+        while draft.missing() > 0 {
+            let count = stalled(self.stream.read(draft.room(BLOCK_STEP))).await?;
+            if count == 0 {
+                return Err(DoorError::Cut);
+            }
+            draft.advance(count);
+            pass(&mut turn, count).await;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that nobody wants.
+    pub(crate) async fn skip(&mut self, mut count: u64) -> Result<(), DoorError> {
+        loop {
+            let here = (self.end - self.start).min(usize::try_from(count).unwrap_or(usize::MAX));
+            self.take(here);
+            count -= here as u64;
+            if count == 0 {
+                return Ok(());
+            }
+            if !self.fill(false).await? {
+                return Err(DoorError::Cut);
+            }
+        }
+    }
+
+    /// Sends what `output` holds if it is much.
+    pub(crate) async fn flush_if_much(&mut self) -> Result<(), DoorError> {
+        if self.output.len() > OUTPUT_MAX {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what `output` holds.
+    pub(crate) async fn flush(&mut self) -> Result<(), DoorError> {
+        let mut sent = 0;
+        while sent < self.output.len() {
+            let count = stalled(self.stream.write(&self.output[sent..])).await?;
+            sent += some(count)?;
+        }
+        self.output.clear();
+        self.output.shrink_to(OUTPUT_MAX);
+        Ok(())
+    }
+
+    /// Sends what `output` holds, the block's bytes from `at` up to `end` from where they lie, and
+    /// `tail`.
+    pub(crate) async fn send(
+        &mut self,
+        block: &Block,
+        (mut at, end): (usize, usize),
+        tail: &[u8],
+    ) -> Result<(), DoorError> {
+        if end - at <= COPIED_MAX {
+            for slice in block.slices(at, end) {
+                self.output.extend_from_slice(&slice);
+            }
+            self.output.extend_from_slice(tail);
+            return self.flush_if_much().await;
+        }
+        let (mut head, mut turn) = (0, 0);
+        while at < end {
+            let mut slices: SmallVec<[IoSlice<'_>; 4]> = SmallVec::new();
+            let ahead = self.output.get(head..).unwrap_or_default();
+            if !ahead.is_empty() {
+                slices.push(IoSlice::new(ahead));
+            }
+            slices.extend(block.slices(at, end).take(SLICES_MAX));
+            let count = some(stalled(self.stream.write_vectored(&slices)).await?)?;
+            let of_head = count.min(ahead.len());
+            head += of_head;
+            at += count - of_head;
+            pass(&mut turn, count).await;
+        }
+        self.output.clear();
+        self.output.extend_from_slice(tail);
+        Ok(())
+    }
+}
+
+/// Lets other connections have their turn after every [`TURN`] bytes.
+async fn pass(turn: &mut usize, count: usize) {
+    *turn += count;
+    if *turn >= TURN {
+        *turn = 0;
+        tokio::task::yield_now().await;
+    }
+}
+
+fn some(count: usize) -> Result<usize, DoorError> {
+    match count {
+        0 => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+        count => Ok(count),
+    }
+}
+
+async fn stalled(step: impl Future<Output = io::Result<usize>>) -> Result<usize, DoorError> {
+    match tokio::time::timeout(STALL, step).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(DoorError::Stalled),
+    }
+}

@@ -1,0 +1,191 @@
+//! S3-FIFO ([Yang et al., SOSP 2023]): new blocks queue in a small FIFO, those used again there move
+//! to the main one, those not used leave a ghost behind. A block that comes back while its ghost is
+//! there starts in the main queue. Blocks with children are passed over.
+//!
+//! [Yang et al., SOSP 2023]: https://dl.acm.org/doi/10.1145/3600006.3613147
+
+use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+
+/// The small queue's share of all blocks is one in this many.
+const SMALL_SHARE: usize = 10;
+/// Uses beyond this many don't count.
+const USES_MAX: u8 = 3;
+/// Ghosts that are kept, whatever the number of blocks.
+const GHOSTS_MAX: usize = 1 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Queue {
+    #[default]
+    None,
+    Small,
+    Main,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Node {
+    queue: Queue,
+    uses: u8,
+    /// An entry of a queue with another turn is of a block that has gone.
+    turn: u32,
+    fingerprint: u64,
+}
+
+/// See the module.
+#[derive(Default, Debug)]
+pub struct S3Fifo {
+    chains: Chains,
+    nodes: Vec<Node>,
+    small: VecDeque<(BlockId, u32)>,
+    main: VecDeque<(BlockId, u32)>,
+    small_len: usize,
+    main_len: usize,
+    ghosts: HashMap<u64, u64>,
+    ghost_queue: VecDeque<(u64, u64)>,
+    ghost_turn: u64,
+}
+
+impl S3Fifo {
+    fn push(&mut self, id: BlockId, queue: Queue) {
+        let node = &mut self.nodes[id as usize];
+        node.queue = queue;
+        let entry = (id, node.turn);
+        match queue {
+            Queue::Small => {
+                self.small.push_back(entry);
+                self.small_len += 1;
+            }
+            Queue::Main => {
+                self.main.push_back(entry);
+                self.main_len += 1;
+            }
+            Queue::None => {}
+        }
+    }
+
+    fn leave(&mut self, id: BlockId) {
+        match self.nodes[id as usize].queue {
+            Queue::Small => self.small_len -= 1,
+            Queue::Main => self.main_len -= 1,
+            Queue::None => {}
+        }
+        self.nodes[id as usize].queue = Queue::None;
+    }
+
+    fn remember(&mut self, fingerprint: u64) {
+        self.ghost_turn += 1;
+        self.ghosts.insert(fingerprint, self.ghost_turn);
+        self.ghost_queue.push_back((fingerprint, self.ghost_turn));
+        let most = (self.small_len + self.main_len).clamp(64, GHOSTS_MAX);
+        while self.ghost_queue.len() > most {
+            let Some((oldest, turn)) = self.ghost_queue.pop_front() else {
+                return;
+            };
+            if self.ghosts.get(&oldest) == Some(&turn) {
+                self.ghosts.remove(&oldest);
+            }
+        }
+    }
+
+    /// The head of a queue, left in its place; entries of blocks that have gone are dropped.
+    fn head(&mut self, queue: Queue) -> Option<BlockId> {
+        let entries = match queue {
+            Queue::Small => &mut self.small,
+            _ => &mut self.main,
+        };
+        while let Some((id, turn)) = entries.front().copied() {
+            let node = self.nodes[id as usize];
+            if node.turn == turn && node.queue == queue {
+                return Some(id);
+            }
+            entries.pop_front();
+        }
+        None
+    }
+
+    /// Sends the head of a queue to the end of a queue, with as many uses.
+    fn requeue(&mut self, id: BlockId, from: Queue, to: Queue, uses: u8) {
+        match from {
+            Queue::Small => drop(self.small.pop_front()),
+            _ => drop(self.main.pop_front()),
+        }
+        self.leave(id);
+        self.nodes[id as usize].uses = uses;
+        self.push(id, to);
+    }
+}
+
+impl Policy for S3Fifo {
+    fn inserted(&mut self, id: BlockId, facts: Facts) {
+        let index = id as usize;
+        if self.nodes.len() <= index {
+            self.nodes.resize(index + 1, Node::default());
+        }
+        self.nodes[index] = Node {
+            turn: self.nodes[index].turn.wrapping_add(1),
+            fingerprint: facts.fingerprint,
+            ..Node::default()
+        };
+        self.chains.insert(id, facts.parent);
+        let known = self.ghosts.remove(&facts.fingerprint).is_some();
+        self.push(id, if known { Queue::Main } else { Queue::Small });
+    }
+
+    fn touched(&mut self, id: BlockId) {
+        if let Some(node) = self.nodes.get_mut(id as usize) {
+            node.uses = (node.uses + 1).min(USES_MAX);
+        }
+    }
+
+    fn removed(&mut self, id: BlockId, evicted: bool) {
+        let Some(node) = self.nodes.get(id as usize).copied() else {
+            return;
+        };
+        self.leave(id);
+        self.nodes[id as usize].turn = node.turn.wrapping_add(1);
+        self.chains.remove(id);
+        if evicted && node.queue == Queue::Small {
+            self.remember(node.fingerprint);
+        }
+    }
+
+    fn victim(&mut self, may_go: &mut dyn FnMut(BlockId) -> bool) -> Option<BlockId> {
+        // Refusals in either queue: once all of one were refused, the other is asked. A parent may
+        // stand in the small queue while its child, which came back, stands in the main one.
+        let (mut small_refused, mut main_refused) = (0, 0);
+        while small_refused + main_refused < PROPOSALS_MAX {
+            let share = (self.small_len + self.main_len) / SMALL_SHARE;
+            let small_first = self.small_len > share || main_refused >= self.main_len;
+            let queue = match small_first && small_refused < self.small_len {
+                true => Queue::Small,
+                false if main_refused < self.main_len => Queue::Main,
+                false if small_refused < self.small_len => Queue::Small,
+                false => return None,
+            };
+            let id = self.head(queue)?;
+            let uses = self.nodes[id as usize].uses;
+            match queue {
+                // Uses only shrink here, so that starting the count of refusals again ends too.
+                Queue::Small if uses > 0 => {
+                    self.requeue(id, queue, Queue::Main, 0);
+                    main_refused = 0;
+                }
+                Queue::Main if uses > 0 => {
+                    self.requeue(id, queue, queue, uses - 1);
+                    main_refused = 0;
+                }
+                _ if self.chains.is_leaf(id) && may_go(id) => return Some(id),
+                // Its time has not come: it stands at the end of its queue again.
+                _ => {
+                    match queue {
+                        Queue::Small => small_refused += 1,
+                        _ => main_refused += 1,
+                    }
+                    self.requeue(id, queue, queue, 0);
+                }
+            }
+        }
+        None
+    }
+}

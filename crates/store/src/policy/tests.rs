@@ -1,0 +1,101 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
+
+fn facts(fingerprint: u64, parent: Option<BlockId>) -> Facts {
+    Facts {
+        fingerprint,
+        parent,
+    }
+}
+
+#[test]
+fn lru_proposes_what_was_used_longest_ago() {
+    let mut lru = Lru::default();
+    for id in 0..3 {
+        lru.inserted(id, facts(u64::from(id), None));
+    }
+    lru.touched(0);
+    assert_eq!(lru.victim(&mut |_| true), Some(1));
+    assert_eq!(lru.victim(&mut |id| id != 1), Some(2));
+    assert_eq!(lru.victim(&mut |_| false), None);
+}
+
+#[test]
+fn a_chain_goes_from_its_end() {
+    for choice in Choice::ALL {
+        let mut policy = choice.build();
+        policy.inserted(0, facts(0, None));
+        policy.inserted(1, facts(1, Some(0)));
+        policy.inserted(2, facts(2, Some(1)));
+        let mut gone = Vec::new();
+        while let Some(id) = policy.victim(&mut |_| true) {
+            policy.removed(id, true);
+            gone.push(id);
+        }
+        assert_eq!(gone, [2, 1, 0], "{}", choice.name());
+    }
+}
+
+#[test]
+fn s3_fifo_keeps_what_came_back() {
+    let mut policy = S3Fifo::default();
+    policy.inserted(0, facts(100, None));
+    policy.removed(0, true);
+    policy.inserted(0, facts(100, None)); // its ghost is there: main queue
+    for id in 1..20 {
+        policy.inserted(id, facts(u64::from(id), None));
+    }
+    for expected in 1..18 {
+        assert_eq!(policy.victim(&mut |_| true), Some(expected));
+        policy.removed(expected, true);
+    }
+}
+
+proptest! {
+    /// Whatever happens, a policy proposes only blocks that are there and that no other one needs,
+    /// and all blocks can go in the end.
+    #[test]
+    fn proposals_are_leaves(
+        choice in 0usize..2,
+        steps in proptest::collection::vec((0u32..24, 0u8..4, 0u32..24), 1..300),
+    ) {
+        let mut policy = Choice::ALL[choice].build();
+        let mut parents: HashMap<BlockId, Option<BlockId>> = HashMap::new();
+        let leaf = |parents: &HashMap<BlockId, Option<BlockId>>, id: BlockId| {
+            parents.values().all(|parent| *parent != Some(id))
+        };
+        for (id, step, parent) in steps {
+            match step {
+                0 if !parents.contains_key(&id) => {
+                    let parent = Some(parent).filter(|p| parents.contains_key(p));
+                    policy.inserted(id, facts(u64::from(id), parent));
+                    parents.insert(id, parent);
+                }
+                1 if parents.contains_key(&id) => policy.touched(id),
+                2 if parents.remove(&id).is_some() => {
+                    for parent in parents.values_mut().filter(|parent| **parent == Some(id)) {
+                        *parent = None;
+                    }
+                    policy.removed(id, false);
+                }
+                3 => {
+                    if let Some(id) = policy.victim(&mut |_| true) {
+                        prop_assert!(parents.contains_key(&id) && leaf(&parents, id));
+                        parents.remove(&id);
+                        policy.removed(id, true);
+                    } else {
+                        prop_assert!(parents.is_empty());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut gone = HashSet::new();
+        while let Some(id) = policy.victim(&mut |_| true) {
+            policy.removed(id, true);
+            gone.insert(id);
+        }
+        prop_assert_eq!(gone.len(), parents.len());
+    }
+}

@@ -1,0 +1,139 @@
+//! Serving threads.
+
+use super::{Config, Connections, Speaks};
+use crate::{
+    door::{Conn, serve_lm, serve_resp},
+    store::View,
+};
+use std::{
+    io,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{runtime, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connections that wait for a thread to begin with them.
+const WAITING_MAX: usize = 256;
+
+/// A connection on its way to a thread.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) stream: TcpStream,
+    pub(super) speaks: Speaks,
+    pub(super) view: View,
+}
+
+/// The threads, each with its own runtime.
+#[derive(Clone, Debug)]
+pub(super) struct Threads {
+    doors: Arc<[mpsc::Sender<(u64, Guest)>]>,
+    /// Tells connections apart, and spreads them over the threads in turn.
+    next: Arc<AtomicU64>,
+    ended: TaskTracker,
+}
+
+impl Threads {
+    pub(super) fn start(
+        config: &Config,
+        connections: &Arc<Connections>,
+        shutdown: &CancellationToken,
+    ) -> io::Result<Self> {
+        let ended = TaskTracker::new();
+        let mut doors = Vec::new();
+        for index in 0..config.threads.max(1) {
+            let (door, guests) = mpsc::channel(WAITING_MAX);
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let thread = Thread {
+                connections: Arc::clone(connections),
+                shutdown: shutdown.clone(),
+                drain: config.drain,
+            };
+            let token = ended.token();
+            std::thread::Builder::new()
+                .name(format!("store-{index}"))
+                .spawn(move || {
+                    runtime.block_on(thread.host(guests));
+                    drop(token);
+                })?;
+            doors.push(door);
+        }
+        Ok(Self {
+            doors: doors.into(),
+            next: Arc::default(),
+            ended,
+        })
+    }
+
+    /// Gives a connection to the next thread.
+    pub(super) async fn admit(&self, guest: Guest) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let threads = self.doors.len() as u64;
+        let index = usize::try_from(id % threads).unwrap_or(0);
+        if self.doors[index].send((id + 1, guest)).await.is_err() {
+            tracing::debug!("a connection came after the end");
+        }
+    }
+
+    /// Waits until all threads are done.
+    pub(super) async fn end(&self) {
+        self.ended.close();
+        self.ended.wait().await;
+    }
+}
+
+struct Thread {
+    connections: Arc<Connections>,
+    shutdown: CancellationToken,
+    drain: std::time::Duration,
+}
+
+impl Thread {
+    async fn host(self, mut guests: mpsc::Receiver<(u64, Guest)>) {
+        let tasks = TaskTracker::new();
+        loop {
+            let guest = tokio::select! {
+                guest = guests.recv() => guest,
+                () = self.shutdown.cancelled() => None,
+            };
+            let Some((id, guest)) = guest else {
+                break;
+            };
+            let Some(place) = self.connections.enter(guest.speaks.door()) else {
+                continue;
+            };
+            let connections = Arc::clone(&self.connections);
+            let shutdown = self.shutdown.clone();
+            tasks.spawn(async move {
+                connections.ended(serve(id, guest, shutdown).await);
+                drop(place);
+            });
+        }
+        tasks.close();
+        if tokio::time::timeout(self.drain, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(commands = tasks.len(), "ended in the middle of commands");
+        }
+    }
+}
+
+async fn serve(
+    id: u64,
+    guest: Guest,
+    shutdown: CancellationToken,
+) -> Result<(), crate::door::DoorError> {
+    let stream = tokio::net::TcpStream::from_std(guest.stream)?;
+    stream.set_nodelay(true)?;
+    let conn = Conn::new(stream, shutdown);
+    match guest.speaks {
+        Speaks::Lm => serve_lm(conn, guest.view).await,
+        Speaks::Resp(options) => serve_resp(conn, guest.view, options, id).await,
+    }
+}

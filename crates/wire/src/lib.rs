@@ -1,0 +1,9 @@
+//! The store's protocols as bytes, without IO: [`lm`] (what `LMCache` clients speak to
+//! `lmcache_server`), [`resp`] (what Redis clients speak).
+//!
+//! A codec turns bytes into a type in which the wrong state can't be written, and back. It never
+//! waits, reads a clock or holds more than the bound that it names.
+#![forbid(unsafe_code)]
+
+pub mod lm;
+pub mod resp;
