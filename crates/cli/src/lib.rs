@@ -6,6 +6,7 @@ mod demo;
 mod engine;
 mod logs;
 mod router;
+mod stop;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
