@@ -6,6 +6,7 @@ mod demo;
 mod engine;
 mod logs;
 mod router;
+mod stop;
 mod store;
 
 use clap::{Parser, Subcommand};

@@ -4,6 +4,7 @@ use crate::{
     EXIT_USAGE,
     config::{self, Faults, Flags, Settings},
     logs::{self, LogFormat},
+    stop::signal,
 };
 use anyhow::Context as _;
 use onefill_kv::KeySeed;
@@ -170,23 +171,4 @@ pub(crate) async fn stop_on_signal(shutdown: CancellationToken) {
     signal().await;
     tracing::warn!("asked again: stopping now");
     std::process::exit(130);
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
