@@ -61,8 +61,11 @@ pub fn measure(report: &mut Report) {
     ];
     for (form, hashes) in [(HashForm::Int, "numbers"), (HashForm::Digest, "digests")] {
         for (name, blocks, events, is_store) in &shapes {
-            let batch =
-                OutBatch { events: events.clone(), rank: Some(0), ..OutBatch::default() };
+            let batch = OutBatch {
+                events: events.clone(),
+                rank: Some(0),
+                ..OutBatch::default()
+            };
             let mut payload = Vec::new();
             encode(&batch, Shape::Maps, form, &mut payload);
             let mut decoder = Decoder::new(KeySeed(7));
@@ -74,13 +77,17 @@ pub fn measure(report: &mut Report) {
             });
             // Dynamo's types take numbers only.
             let peer = decode_event_batch(&payload).is_ok().then(|| {
-                cost(*blocks, 100, || drop(black_box(decode_event_batch(black_box(&payload)))))
+                cost(*blocks, 100, || {
+                    drop(black_box(decode_event_batch(black_box(&payload))))
+                })
             });
-            let peers: Vec<_> = peer.map(|ns| ("dynamo".to_owned(), ns)).into_iter().collect();
+            let peers: Vec<_> = peer
+                .map(|ns| ("dynamo".to_owned(), ns))
+                .into_iter()
+                .collect();
             let most = if *is_store { 80.0 } else { f64::INFINITY };
             let what = format!("decode {name}, hashes as {hashes}");
             report.bar(&what, "ns a block", ours, &peers, Bar::AtMost(most));
         }
     }
 }
-

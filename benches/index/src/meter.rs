@@ -73,13 +73,19 @@ impl ThreadClock {
     pub fn here() -> Self {
         let task = PathBuf::from("/proc/self/task");
         let task = task.join(rustix::thread::gettid().as_raw_nonzero().to_string());
-        Self { schedstat: task.join("schedstat"), stat: task.join("stat") }
+        Self {
+            schedstat: task.join("schedstat"),
+            stat: task.join("stat"),
+        }
     }
 
     /// Nanoseconds so far; exact while the thread sleeps.
     pub fn cpu_ns(&self) -> f64 {
         let text = std::fs::read_to_string(&self.schedstat).unwrap_or_default();
-        let first = text.split_whitespace().next().and_then(|first| first.parse().ok());
+        let first = text
+            .split_whitespace()
+            .next()
+            .and_then(|first| first.parse().ok());
         first.expect("the system keeps CPU time a thread (schedstat)")
     }
 
@@ -87,7 +93,9 @@ impl ThreadClock {
     pub fn wait_for_sleep(&self) {
         let is_asleep = || {
             let text = std::fs::read_to_string(&self.stat).unwrap_or_default();
-            text.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
+            text.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.trim_start().starts_with('S'))
         };
         while !is_asleep() {
             std::thread::yield_now();
@@ -108,7 +116,11 @@ impl Latency {
         took_ns.sort_unstable();
         let at = |part: f64| took_ns[((took_ns.len() - 1) as f64 * part) as usize] as f64;
         let mean = took_ns.iter().sum::<u64>() as f64 / took_ns.len() as f64;
-        Self { p50: at(0.5), p99: at(0.99), mean }
+        Self {
+            p50: at(0.5),
+            p99: at(0.99),
+            mean,
+        }
     }
 }
 

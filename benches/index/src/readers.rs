@@ -9,7 +9,7 @@ use onefill_kv::BlockKey;
 use crate::meter::{median, thread_cpu};
 use crate::report::{Bar, Report};
 use crate::subjects::Subject;
-use crate::subjects::onefill::{Onefill, OwnEvent, own};
+use crate::subjects::onefill::{Onefill, OwnEvents};
 use crate::work::Work;
 
 const BLOCKS_A_SECOND: f64 = 1e6;
@@ -32,17 +32,17 @@ fn read(reader: &IndexReader, chains: &[Vec<BlockKey>], long: Duration) -> f64 {
 }
 
 /// Applies events over and over at the given rate until told to stop.
-fn write(ours: &mut Onefill, events: &[OwnEvent], stop: &AtomicBool, applied: &AtomicU64) {
+fn write(ours: &mut Onefill, events: &OwnEvents, stop: &AtomicBool, applied: &AtomicU64) {
     let start = Instant::now();
     let mut blocks = 0.0;
-    for event in events.iter().cycle() {
+    for event in events.events().iter().cycle() {
         if blocks / BLOCKS_A_SECOND > start.elapsed().as_secs_f64() {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
             std::thread::sleep(PERIOD);
         }
-        event.apply(&mut ours.writer);
+        events.apply(event, &mut ours.writer);
         blocks += event.blocks() as f64;
         applied.store(blocks as u64, Ordering::Relaxed);
     }
@@ -53,10 +53,13 @@ pub fn measure(work: &Work, rounds: usize, report: &mut Report) {
     println!("\nreaders beside a writer, {}", work.name);
     let mut ours = Onefill::default();
     ours.apply(&work.stores);
-    let chains: Vec<Vec<BlockKey>> =
-        work.queries.iter().map(|query| query.iter().map(|node| node.key).collect()).collect();
-    let mut events = own(&work.removes);
-    events.extend(own(&work.restores));
+    let chains: Vec<Vec<BlockKey>> = work
+        .queries
+        .iter()
+        .map(|query| query.iter().map(|node| node.key).collect())
+        .collect();
+    let mut events = OwnEvents::new(&work.removes);
+    events.extend(&work.restores);
     let reader = ours.reader.clone();
     let (mut alone, mut beside, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let long = Duration::from_millis(1000);
@@ -72,11 +75,29 @@ pub fn measure(work: &Work, rounds: usize, report: &mut Report) {
             stop.store(true, Ordering::Relaxed);
         });
     }
-    let kept = alone.iter().zip(&beside).map(|(alone, beside)| 100.0 * beside / alone);
+    let kept = alone
+        .iter()
+        .zip(&beside)
+        .map(|(alone, beside)| 100.0 * beside / alone);
     let (alone, rate) = (median(alone.iter().copied()), median(rates));
     println!("       alone        {:>9.0} lookups a second of CPU", alone);
-    println!("       beside       {:>9.0}", median(beside.iter().copied()));
+    println!(
+        "       beside       {:>9.0}",
+        median(beside.iter().copied())
+    );
     println!("       writer       {rate:>9.0} blocks a second");
-    report.bar("readers: rate kept beside a writer", "%", median(kept), &[], Bar::AtLeast(80.0));
-    report.bar("readers: the writer's rate", "M/s", rate / 1e6, &[], Bar::AtLeast(0.95));
+    report.bar(
+        "readers: rate kept beside a writer",
+        "%",
+        median(kept),
+        &[],
+        Bar::AtLeast(80.0),
+    );
+    report.bar(
+        "readers: the writer's rate",
+        "M/s",
+        rate / 1e6,
+        &[],
+        Bar::AtLeast(0.95),
+    );
 }

@@ -16,7 +16,10 @@ pub struct Figures(BTreeMap<(&'static str, String), Vec<f64>>);
 
 impl Figures {
     fn add(&mut self, what: &'static str, who: &str, figure: f64) {
-        self.0.entry((what, who.to_owned())).or_default().push(figure);
+        self.0
+            .entry((what, who.to_owned()))
+            .or_default()
+            .push(figure);
     }
 
     fn add_lookups(&mut self, found: Vec<(&'static str, meter::Latency)>) {
@@ -29,7 +32,8 @@ impl Figures {
 
     fn of(&self, what: &str) -> Vec<(String, f64)> {
         let of = self.0.iter().filter(|((of, _), _)| *of == what);
-        of.map(|((_, who), rounds)| (who.clone(), median(rounds.iter().copied()))).collect()
+        of.map(|((_, who), rounds)| (who.clone(), median(rounds.iter().copied())))
+            .collect()
     }
 
     fn print(&self, units: &[(&'static str, &str)]) {
@@ -43,7 +47,10 @@ impl Figures {
     fn judge(&self, report: &mut Report, name: &str, what: &str, unit: &str, bar: Bar) {
         let all = self.of(what);
         let is_ours = |who: &str| who.starts_with("onefill");
-        let ours = all.iter().find(|(who, _)| who == "onefill").map_or(f64::NAN, |of| of.1);
+        let ours = all
+            .iter()
+            .find(|(who, _)| who == "onefill")
+            .map_or(f64::NAN, |of| of.1);
         let peers: Vec<_> = all.into_iter().filter(|(who, _)| !is_ours(who)).collect();
         report.bar(&format!("{name}: {what}"), unit, ours, &peers, bar);
     }
@@ -65,18 +72,32 @@ const UNITS: [(&str, &str); 7] = [
     ("wrong", "of 10,000 queries after holes"),
 ];
 
-fn subjects(round: usize) -> impl Iterator<Item = Box<dyn Subject>> {
-    (0..SUBJECTS.len()).map(move |turn| SUBJECTS[(round + turn) % SUBJECTS.len()]())
+/// How often, and beside whom.
+#[derive(Clone, Copy)]
+pub struct Rounds {
+    pub count: usize,
+    /// Subjects in use: all, or ours alone.
+    pub subjects: usize,
+}
+
+impl Rounds {
+    /// The subjects, a different one first in each round.
+    fn subjects(self, round: usize) -> impl Iterator<Item = Box<dyn Subject>> {
+        (0..self.subjects).map(move |turn| SUBJECTS[(round + turn) % self.subjects]())
+    }
 }
 
 /// Measures one workload.
-pub fn measure(work: &Work, rounds: usize, report: &mut Report) {
-    println!("\n{}: {} pairs on {} blocks", work.name, work.pairs, work.distinct);
+pub fn measure(work: &Work, rounds: Rounds, report: &mut Report) {
+    println!(
+        "\n{}: {} pairs on {} blocks",
+        work.name, work.pairs, work.distinct
+    );
     let mut figures = Figures::default();
-    for round in 0..rounds {
+    for round in 0..rounds.count {
         // Subjects are made one by one, each after the one before is gone.
         let base = heap_bytes();
-        for mut subject in subjects(round) {
+        for mut subject in rounds.subjects(round) {
             let name = subject.name();
             let per = |events: &[Event], ns: f64| ns / blocks(events) as f64;
             let ns = subject.apply(&work.stores);
@@ -88,7 +109,7 @@ pub fn measure(work: &Work, rounds: usize, report: &mut Report) {
             figures.add("remove", name, per(&work.removes, ns));
         }
     }
-    check(work, &mut figures);
+    check(work, rounds, &mut figures);
     figures.print(&UNITS);
     figures.judge_speed(report, work.name);
     if work.name == work::W1.name {
@@ -98,16 +119,26 @@ pub fn measure(work: &Work, rounds: usize, report: &mut Report) {
 }
 
 /// Each score of each query beside the brute-force one, after each phase.
-fn check(work: &Work, figures: &mut Figures) {
+fn check(work: &Work, rounds: Rounds, figures: &mut Figures) {
     let mut truth = Truth::default();
-    let mut all: Vec<Box<dyn Subject>> = subjects(0).collect();
+    let mut all: Vec<Box<dyn Subject>> = rounds.subjects(0).collect();
     let mut wrong = vec![0; all.len()];
-    let phases = [&work.stores, &work.removes, &work.restores, &work.holes, &work.heals];
+    let phases = [
+        &work.stores,
+        &work.removes,
+        &work.restores,
+        &work.holes,
+        &work.heals,
+    ];
     for (number, events) in phases.into_iter().enumerate() {
         truth.apply(events);
         for (subject, wrong) in all.iter_mut().zip(&mut wrong) {
             subject.apply(events);
-            let of = if number < 3 { &work.queries } else { &work.hole_queries };
+            let of = if number < 3 {
+                &work.queries
+            } else {
+                &work.hole_queries
+            };
             *wrong += truth.wrong(&mut **subject, of);
         }
     }
@@ -117,16 +148,20 @@ fn check(work: &Work, figures: &mut Figures) {
     // Peers leave copies to whoever feeds them.
     let ours = &mut *all[0];
     ours.apply(&work.second_copies);
-    figures.add("wrong copies", ours.name(), truth.wrong(ours, &work.hole_queries) as f64);
+    figures.add(
+        "wrong copies",
+        ours.name(),
+        truth.wrong(ours, &work.hole_queries) as f64,
+    );
 }
 
 /// Replays a trace: a lookup, then what the request made its replica tell.
-pub fn replay(requests: &[Request], rounds: usize, report: &mut Report) {
+pub fn replay(requests: &[Request], rounds: Rounds, report: &mut Report) {
     let name = "trace (Mooncake conversation)";
     println!("\n{name}: {} requests, 16 replicas", requests.len());
     let mut figures = Figures::default();
-    for round in 0..rounds {
-        for mut subject in subjects(round) {
+    for round in 0..rounds.count {
+        for mut subject in rounds.subjects(round) {
             replay_once(requests, &mut *subject, &mut figures);
         }
     }
@@ -160,8 +195,14 @@ fn replay_once(requests: &[Request], subject: &mut dyn Subject, figures: &mut Fi
             }
         }
     }
-    let latencies = took.into_iter().map(|(who, took)| (who, meter::Latency::of(took)));
+    let latencies = took
+        .into_iter()
+        .map(|(who, took)| (who, meter::Latency::of(took)));
     figures.add_lookups(latencies.collect());
     figures.add("store", subject.name(), stored.0 / stored.1 as f64);
-    figures.add("remove", subject.name(), removed.0 / removed.1.max(1) as f64);
+    figures.add(
+        "remove",
+        subject.name(),
+        removed.0 / removed.1.max(1) as f64,
+    );
 }

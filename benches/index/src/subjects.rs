@@ -9,11 +9,22 @@ use onefill_kv::EngineHash;
 use crate::meter::Latency;
 use crate::work::{Node, REPLICAS};
 
+/// Hashes of one replica's neighbouring removals that are told in one call, to those who take
+/// lists: a batch of an engine's events is told so, and both indexes gain by it.
+const REMOVED_AT_ONCE: usize = 64;
+
 /// One event.
 #[derive(Clone, Debug)]
 pub enum Event {
-    Store { replica: u16, parent: Option<EngineHash>, blocks: Vec<Node> },
-    Remove { replica: u16, blocks: Vec<Node> },
+    Store {
+        replica: u16,
+        parent: Option<EngineHash>,
+        blocks: Vec<Node>,
+    },
+    Remove {
+        replica: u16,
+        blocks: Vec<Node>,
+    },
 }
 
 /// Blocks in events.
@@ -28,8 +39,8 @@ pub fn blocks(events: &[Event]) -> usize {
 pub trait Subject {
     fn name(&self) -> &'static str;
 
-    /// Applies events; CPU nanoseconds in all. Events in the subject's own types are made before,
-    /// and freed, as they must be, while the clock runs.
+    /// Applies events; CPU nanoseconds in all. Events in the subject's own types are made before:
+    /// slices of one buffer for who takes slices, else owned and freed while the clock runs.
     fn apply(&mut self, events: &[Event]) -> f64;
 
     /// Looks queries up one by one, in each way that the subject has.

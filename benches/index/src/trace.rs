@@ -30,11 +30,18 @@ fn file() -> Result<PathBuf, String> {
         Some(folder) => (PathBuf::from(folder), "ONEFILL_TRACES"),
         None => {
             let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-            (root.join("../../../shared/traces"), "../shared/traces; set ONEFILL_TRACES")
+            (
+                root.join("../../../shared/traces"),
+                "../shared/traces; set ONEFILL_TRACES",
+            )
         }
     };
     let file = folder.join(FILE);
-    if file.is_file() { Ok(file) } else { Err(format!("no {FILE} in {from}")) }
+    if file.is_file() {
+        Ok(file)
+    } else {
+        Err(format!("no {FILE} in {from}"))
+    }
 }
 
 struct Replica {
@@ -48,7 +55,10 @@ struct Replica {
 
 impl Replica {
     fn holds(&self, query: &[Node]) -> usize {
-        query.iter().take_while(|node| self.used.contains_key(&node.key.0)).count()
+        query
+            .iter()
+            .take_while(|node| self.used.contains_key(&node.key.0))
+            .count()
     }
 
     /// Uses a chain, tail first, so that tails leave first.
@@ -80,7 +90,12 @@ impl Replica {
 pub fn requests(most: usize) -> Result<Vec<Request>, String> {
     let file = file()?;
     let opened = std::fs::File::open(&file).map_err(|error| format!("{FILE}: {error}"))?;
-    let fresh = || Replica { used: HashMap::new(), order: BTreeMap::new(), requests: 0, now: 0 };
+    let fresh = || Replica {
+        used: HashMap::new(),
+        order: BTreeMap::new(),
+        requests: 0,
+        now: 0,
+    };
     let mut fleet: Vec<Replica> = (0..FLEET).map(|_| fresh()).collect();
     let mut requests = Vec::new();
     for line in BufReader::new(opened).lines().take(most) {
@@ -97,7 +112,10 @@ fn chain(line: &str) -> Result<Vec<Node>, String> {
     let row: serde_json::Value =
         serde_json::from_str(line).map_err(|error| format!("{FILE}: {error}"))?;
     let blocks = row["input_length"].as_u64().unwrap_or(0) as usize / TOKENS;
-    let ids = row["hash_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ids = row["hash_ids"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let ids = ids.iter().filter_map(serde_json::Value::as_u64);
     let contents = ids.flat_map(|id| (0..SPLIT).map(move |part| Chance(id << 8 | part).next()));
     let mut before = None;
@@ -113,7 +131,10 @@ fn serve(fleet: &mut [Replica], so_far: usize, query: Vec<Node>) -> Request {
     let best = (0..FLEET).filter(|at| may(&fleet[*at])).max_by_key(|at| {
         // What all have in common is no reason to send all to one.
         let held = fleet[*at].holds(&query);
-        (if held > SPLIT as usize { held } else { 0 }, usize::MAX - fleet[*at].requests)
+        (
+            if held > SPLIT as usize { held } else { 0 },
+            usize::MAX - fleet[*at].requests,
+        )
     });
     let at = best.unwrap_or(0);
     let held = fleet[at].holds(&query);
@@ -123,10 +144,17 @@ fn serve(fleet: &mut [Replica], so_far: usize, query: Vec<Node>) -> Request {
     let mut events = Vec::new();
     if held < query.len() {
         let parent = held.checked_sub(1).map(|before| query[before].hash);
-        events.push(Event::Store { replica, parent, blocks: query[held..].to_vec() });
+        events.push(Event::Store {
+            replica,
+            parent,
+            blocks: query[held..].to_vec(),
+        });
     }
     if !gone.is_empty() {
-        events.push(Event::Remove { replica, blocks: gone });
+        events.push(Event::Remove {
+            replica,
+            blocks: gone,
+        });
     }
     Request { query, events }
 }

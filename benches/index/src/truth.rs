@@ -14,12 +14,18 @@ impl Truth {
     pub fn apply(&mut self, events: &[Event]) {
         for event in events {
             let (replica, blocks, on) = match event {
-                Event::Store { replica, blocks, .. } => (replica, blocks, true),
+                Event::Store {
+                    replica, blocks, ..
+                } => (replica, blocks, true),
                 Event::Remove { replica, blocks } => (replica, blocks, false),
             };
             for node in blocks {
                 let holders = self.0.entry(node.key.0).or_insert(0);
-                *holders = if on { *holders | 1 << replica } else { *holders & !(1 << replica) };
+                *holders = if on {
+                    *holders | 1 << replica
+                } else {
+                    *holders & !(1 << replica)
+                };
             }
         }
     }

@@ -61,7 +61,9 @@ impl Zipf {
 
     fn pick(&self, chance: &mut Chance) -> usize {
         let at = chance.unit() * self.0.last().copied().unwrap_or(1.0);
-        self.0.partition_point(|sum| *sum < at).min(self.0.len() - 1)
+        self.0
+            .partition_point(|sum| *sum < at)
+            .min(self.0.len() - 1)
     }
 }
 
@@ -76,11 +78,21 @@ pub struct Shape {
 }
 
 /// Chats: 1.3 replicas a block.
-pub const W1: Shape =
-    Shape { name: "W1 chat", documents: 50, turns_max: 7, turn_blocks: (6, 47), long_part: 0.03 };
+pub const W1: Shape = Shape {
+    name: "W1 chat",
+    documents: 50,
+    turns_max: 7,
+    turn_blocks: (6, 47),
+    long_part: 0.03,
+};
 /// Shared documents: 4 replicas a block.
-pub const W2: Shape =
-    Shape { name: "W2 shared", documents: 10, turns_max: 1, turn_blocks: (6, 23), long_part: 0.0 };
+pub const W2: Shape = Shape {
+    name: "W2 shared",
+    documents: 10,
+    turns_max: 1,
+    turn_blocks: (6, 23),
+    long_part: 0.0,
+};
 /// Pairs of a whole workload.
 pub const PAIRS: usize = 2_000_000;
 
@@ -103,7 +115,11 @@ impl Node {
             None => EngineHash(content.0), // as the peers' own chain has it
             Some(_) => EngineHash(xxh3_64_with_seed(&bytes, 1337)),
         };
-        Self { content, hash, key: before.map_or(ROOT, |node| node.key).extend(content) }
+        Self {
+            content,
+            hash,
+            key: before.map_or(ROOT, |node| node.key).extend(content),
+        }
     }
 }
 
@@ -237,16 +253,29 @@ impl Maker {
         }
         let affine = own.clone().below(REPLICAS) as u16;
         let random = self.chance.below(REPLICAS) as u16;
-        let replica = if self.chance.unit() < 0.5 { affine } else { random };
+        let replica = if self.chance.unit() < 0.5 {
+            affine
+        } else {
+            random
+        };
         let mut turns: Vec<usize> = (0..self.chance.between(1, self.shape.turns_max))
-            .map(|_| self.chance.between(self.shape.turn_blocks.0, self.shape.turn_blocks.1))
+            .map(|_| {
+                self.chance
+                    .between(self.shape.turn_blocks.0, self.shape.turn_blocks.1)
+            })
             .collect();
         if self.chance.unit() < self.shape.long_part {
             while chain.len() + turns.iter().sum::<usize>() < 1_100 {
                 turns.push(self.chance.between(6, 47));
             }
         }
-        Session { replica, chain, turns, decode: 0, told: 0 }
+        Session {
+            replica,
+            chain,
+            turns,
+            decode: 0,
+            told: 0,
+        }
     }
 
     fn fresh(&mut self) -> u64 {
@@ -309,7 +338,11 @@ impl Maker {
         session.told = session.chain.len();
         if !blocks.is_empty() {
             self.work.pairs += blocks.len();
-            self.work.stores.push(Event::Store { replica: session.replica, parent, blocks });
+            self.work.stores.push(Event::Store {
+                replica: session.replica,
+                parent,
+                blocks,
+            });
         }
     }
 
@@ -345,8 +378,15 @@ impl Maker {
                 let first = end - blocks.len();
                 let parent = hash_before(&chain, first);
                 let again = chain[first..end].to_vec();
-                self.work.restores.push(Event::Store { replica, parent, blocks: again });
-                self.work.removes.push(Event::Remove { replica, blocks: blocks.to_vec() });
+                self.work.restores.push(Event::Store {
+                    replica,
+                    parent,
+                    blocks: again,
+                });
+                self.work.removes.push(Event::Remove {
+                    replica,
+                    blocks: blocks.to_vec(),
+                });
                 end = first;
             }
             removed += gone.len();
@@ -364,12 +404,23 @@ impl Maker {
                 continue;
             }
             let blocks = vec![hole];
-            self.work.holes.push(Event::Remove { replica: *replica, blocks: blocks.clone() });
+            self.work.holes.push(Event::Remove {
+                replica: *replica,
+                blocks: blocks.clone(),
+            });
             let parent = hash_before(chain, at);
-            self.work.heals.push(Event::Store { replica: *replica, parent, blocks });
+            self.work.heals.push(Event::Store {
+                replica: *replica,
+                parent,
+                blocks,
+            });
             let below: Vec<Node> = (0..3).map(|_| self.go_on(chain)).collect();
             let parent = hash_before(chain, chain.len() - below.len());
-            self.work.holes.push(Event::Store { replica: *replica, parent, blocks: below });
+            self.work.holes.push(Event::Store {
+                replica: *replica,
+                parent,
+                blocks: below,
+            });
         }
         for number in 0..QUERIES {
             let step = if number % 2 == 0 { 20 } else { 1 };
@@ -394,7 +445,11 @@ impl Maker {
             let (replica, parent) = (*replica, hash_before(chain, first));
             let blocks = chain[first..].to_vec();
             self.work.second_copies.extend([
-                Event::Store { replica, parent, blocks: blocks.clone() },
+                Event::Store {
+                    replica,
+                    parent,
+                    blocks: blocks.clone(),
+                },
                 Event::Remove { replica, blocks },
             ]);
         }

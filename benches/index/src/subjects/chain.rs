@@ -1,14 +1,12 @@
 //! kv-index's `ChainIndex`, driven as its gateway does: a map a worker, events applied in place.
 
+use std::ops::Range;
+
 use kv_index::{ChainBlockMap, ChainIndex, ContentHash, SequenceHash, StoredBlock};
 
-use super::{Event, Subject};
+use super::{Event, REMOVED_AT_ONCE, Subject};
 use crate::meter::{Latency, cpu_ns, latency_of};
 use crate::work::{Node, REPLICAS};
-
-/// Hashes of one worker's neighbouring removals that are told in one call: it groups what it is
-/// told by run, so larger calls suit it.
-const REMOVED_AT_ONCE: usize = 64;
 
 pub struct Chain {
     index: ChainIndex,
@@ -21,56 +19,83 @@ impl Chain {
         let index = ChainIndex::with_max_workers(REPLICAS);
         let ids = (0..REPLICAS).map(|at| index.intern_worker(&format!("w{at}")).unwrap_or(0));
         let ids = ids.collect();
-        Self { index, maps: (0..REPLICAS).map(|_| ChainBlockMap::new()).collect(), ids }
+        Self {
+            index,
+            maps: (0..REPLICAS).map(|_| ChainBlockMap::new()).collect(),
+            ids,
+        }
     }
 
-    fn apply_one(&mut self, event: Own) {
+    fn apply_one(&mut self, own: &OwnEvents, event: &Own) {
         match event {
             Own::Store(replica, parent, blocks) => {
-                let map = &mut self.maps[replica];
-                let _ = self.index.apply_stored(self.ids[replica], &blocks, parent, map);
+                let (map, blocks) = (&mut self.maps[*replica], &own.blocks[blocks.clone()]);
+                let _ = self
+                    .index
+                    .apply_stored(self.ids[*replica], blocks, *parent, map);
             }
             Own::Remove(replica, hashes) => {
-                let map = &mut self.maps[replica];
-                self.index.apply_removed(self.ids[replica], &hashes, map);
+                let (map, hashes) = (&mut self.maps[*replica], &own.hashes[hashes.clone()]);
+                self.index.apply_removed(self.ids[*replica], hashes, map);
             }
         }
     }
+}
+
+/// Events in kv-index's types, slices of two buffers.
+#[derive(Default)]
+struct OwnEvents {
+    events: Vec<Own>,
+    blocks: Vec<StoredBlock>,
+    hashes: Vec<SequenceHash>,
 }
 
 enum Own {
-    Store(usize, Option<SequenceHash>, Vec<StoredBlock>),
-    Remove(usize, Vec<SequenceHash>),
+    Store(usize, Option<SequenceHash>, Range<usize>),
+    Remove(usize, Range<usize>),
 }
 
-fn own(events: &[Event]) -> Vec<Own> {
-    let mut own: Vec<Own> = Vec::with_capacity(events.len());
-    for event in events {
-        match event {
-            Event::Store { replica, parent, blocks } => {
-                let block = |node: &Node| StoredBlock {
-                    seq_hash: SequenceHash(node.hash.0),
-                    content_hash: ContentHash(node.content.0),
-                };
-                let parent = parent.map(|hash| SequenceHash(hash.0));
-                let blocks = blocks.iter().map(block).collect();
-                own.push(Own::Store((*replica).into(), parent, blocks));
-            }
-            Event::Remove { replica, blocks } => {
-                let hashes = blocks.iter().map(|node| SequenceHash(node.hash.0));
-                match own.last_mut() {
-                    Some(Own::Remove(of, before))
-                        if *of == usize::from(*replica)
-                            && before.len() + blocks.len() <= REMOVED_AT_ONCE =>
-                    {
-                        before.extend(hashes);
-                    }
-                    _ => own.push(Own::Remove((*replica).into(), hashes.collect())),
+impl OwnEvents {
+    fn new(events: &[Event]) -> Self {
+        let mut own = Self::default();
+        for event in events {
+            match event {
+                Event::Store {
+                    replica,
+                    parent,
+                    blocks,
+                } => {
+                    let first = own.blocks.len();
+                    own.blocks.extend(blocks.iter().map(|node| StoredBlock {
+                        seq_hash: SequenceHash(node.hash.0),
+                        content_hash: ContentHash(node.content.0),
+                    }));
+                    let parent = parent.map(|hash| SequenceHash(hash.0));
+                    let blocks = first..own.blocks.len();
+                    own.events
+                        .push(Own::Store((*replica).into(), parent, blocks));
                 }
+                Event::Remove { replica, blocks } => own.remove((*replica).into(), blocks),
             }
         }
+        own
     }
-    own
+
+    fn remove(&mut self, replica: usize, blocks: &[Node]) {
+        let first = self.hashes.len();
+        self.hashes
+            .extend(blocks.iter().map(|node| SequenceHash(node.hash.0)));
+        match self.events.last_mut() {
+            Some(Own::Remove(of, before))
+                if *of == replica && before.len() + blocks.len() <= REMOVED_AT_ONCE =>
+            {
+                before.end = self.hashes.len();
+            }
+            _ => self
+                .events
+                .push(Own::Remove(replica, first..self.hashes.len())),
+        }
+    }
 }
 
 impl Subject for Chain {
@@ -79,10 +104,10 @@ impl Subject for Chain {
     }
 
     fn apply(&mut self, events: &[Event]) -> f64 {
-        let own = own(events);
+        let own = OwnEvents::new(events);
         cpu_ns(|| {
-            for event in own {
-                self.apply_one(event);
+            for event in &own.events {
+                self.apply_one(&own, event);
             }
         })
     }
@@ -99,11 +124,17 @@ impl Subject for Chain {
         let map = latency_of(queries, content, |keys: &[ContentHash]| {
             std::hint::black_box(self.index.find_matches(keys, false));
         });
-        vec![("kv-index score_into", into), ("kv-index find_matches", map)]
+        vec![
+            ("kv-index score_into", into),
+            ("kv-index find_matches", map),
+        ]
     }
 
     fn scores(&mut self, query: &[Node]) -> [u32; REPLICAS] {
-        let keys: Vec<_> = query.iter().map(|node| ContentHash(node.content.0)).collect();
+        let keys: Vec<_> = query
+            .iter()
+            .map(|node| ContentHash(node.content.0))
+            .collect();
         let found = self.index.find_matches(&keys, false);
         std::array::from_fn(|at| found.scores.get(&self.ids[at]).copied().unwrap_or(0))
     }

@@ -18,7 +18,11 @@ use crate::work::{Node, REPLICAS};
 
 fn router_event(event_id: u64, event: &Event) -> RouterEvent {
     let (replica, data) = match event {
-        Event::Store { replica, parent, blocks } => {
+        Event::Store {
+            replica,
+            parent,
+            blocks,
+        } => {
             let block = |node: &Node| KvCacheStoredBlockData {
                 block_hash: ExternalSequenceBlockHash(node.hash.0),
                 tokens_hash: LocalBlockHash(node.content.0),
@@ -32,16 +36,30 @@ fn router_event(event_id: u64, event: &Event) -> RouterEvent {
             (*replica, KvCacheEventData::Stored(data))
         }
         Event::Remove { replica, blocks } => {
-            let hashes = blocks.iter().map(|node| ExternalSequenceBlockHash(node.hash.0));
-            let data = KvCacheRemoveData { block_hashes: hashes.collect() };
+            let hashes = blocks
+                .iter()
+                .map(|node| ExternalSequenceBlockHash(node.hash.0));
+            let data = KvCacheRemoveData {
+                block_hashes: hashes.collect(),
+            };
             (*replica, KvCacheEventData::Removed(data))
         }
     };
-    RouterEvent::new(replica.into(), KvCacheEvent { event_id, data, dp_rank: 0 })
+    RouterEvent::new(
+        replica.into(),
+        KvCacheEvent {
+            event_id,
+            data,
+            dp_rank: 0,
+        },
+    )
 }
 
 fn router_events(events: &[Event]) -> Vec<RouterEvent> {
-    (0..).zip(events).map(|(id, event)| router_event(id, event)).collect()
+    (0..)
+        .zip(events)
+        .map(|(id, event)| router_event(id, event))
+        .collect()
 }
 
 fn content(node: &Node) -> LocalBlockHash {
@@ -73,7 +91,12 @@ impl Crtc {
             let _ = of.worker(todo, None);
         });
         let clock = told.recv().expect("the writer has begun");
-        Self { tree, tasks, clock, writer: Some(writer) }
+        Self {
+            tree,
+            tasks,
+            clock,
+            writer: Some(writer),
+        }
     }
 }
 
@@ -147,6 +170,10 @@ impl Subject for Radix {
     }
 
     fn scores(&mut self, query: &[Node]) -> [u32; REPLICAS] {
-        dense(&self.0.find_matches(query.iter().map(content).collect(), false))
+        dense(
+            &self
+                .0
+                .find_matches(query.iter().map(content).collect(), false),
+        )
     }
 }

@@ -1,9 +1,11 @@
 //! onefill.
 
+use std::ops::Range;
+
 use onefill_index::{Block, IndexConfig, IndexReader, IndexWriter, Overlaps, Parent};
 use onefill_kv::{BlockKey, ContentHash, EngineHash, ReplicaId, Tier};
 
-use super::{Event, Subject};
+use super::{Event, REMOVED_AT_ONCE, Subject};
 use crate::meter::{Latency, cpu_ns, latency_of};
 use crate::work::{Node, REPLICAS, ROOT};
 
@@ -18,14 +20,26 @@ pub struct Onefill {
 impl Default for Onefill {
     fn default() -> Self {
         let (writer, reader) = onefill_index::index(&IndexConfig::default());
-        Self { writer, reader, out: Overlaps::default(), keys: Vec::new() }
+        Self {
+            writer,
+            reader,
+            out: Overlaps::default(),
+            keys: Vec::new(),
+        }
     }
 }
 
-/// An event in onefill's types.
+/// Events in onefill's types: slices of two buffers, as a decoder hands them out.
+#[derive(Default)]
+pub struct OwnEvents {
+    events: Vec<OwnEvent>,
+    blocks: Vec<Block>,
+    hashes: Vec<EngineHash>,
+}
+
 pub enum OwnEvent {
-    Store(ReplicaId, Parent, Vec<Block>),
-    Remove(ReplicaId, Vec<EngineHash>),
+    Store(ReplicaId, Parent, Range<usize>),
+    Remove(ReplicaId, Range<usize>),
 }
 
 impl OwnEvent {
@@ -35,29 +49,69 @@ impl OwnEvent {
             Self::Remove(_, hashes) => hashes.len(),
         }
     }
-
-    pub fn apply(&self, writer: &mut IndexWriter) {
-        match self {
-            Self::Store(replica, parent, blocks) => {
-                writer.stored(*replica, Tier::Gpu, *parent, blocks);
-            }
-            Self::Remove(replica, hashes) => writer.removed(*replica, Tier::Gpu, hashes),
-        }
-    }
 }
 
-pub fn own(events: &[Event]) -> Vec<OwnEvent> {
-    let own = |event: &Event| match event {
-        Event::Store { replica, parent, blocks } => {
-            let block = |node: &Node| Block { hash: node.hash, content: node.content };
-            let parent = parent.map_or(Parent::Root(ROOT), Parent::Hash);
-            OwnEvent::Store(ReplicaId(*replica), parent, blocks.iter().map(block).collect())
+impl OwnEvents {
+    pub fn new(events: &[Event]) -> Self {
+        let mut own = Self::default();
+        own.extend(events);
+        own
+    }
+
+    pub fn extend(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Store {
+                    replica,
+                    parent,
+                    blocks,
+                } => {
+                    let first = self.blocks.len();
+                    let block = |node: &Node| Block {
+                        hash: node.hash,
+                        content: node.content,
+                    };
+                    self.blocks.extend(blocks.iter().map(block));
+                    let parent = parent.map_or(Parent::Root(ROOT), Parent::Hash);
+                    let blocks = first..self.blocks.len();
+                    self.events
+                        .push(OwnEvent::Store(ReplicaId(*replica), parent, blocks));
+                }
+                Event::Remove { replica, blocks } => self.remove(*replica, blocks),
+            }
         }
-        Event::Remove { replica, blocks } => {
-            OwnEvent::Remove(ReplicaId(*replica), blocks.iter().map(|node| node.hash).collect())
+    }
+
+    fn remove(&mut self, replica: u16, blocks: &[Node]) {
+        let first = self.hashes.len();
+        self.hashes.extend(blocks.iter().map(|node| node.hash));
+        match self.events.last_mut() {
+            Some(OwnEvent::Remove(of, before))
+                if of.0 == replica && before.len() + blocks.len() <= REMOVED_AT_ONCE =>
+            {
+                before.end = self.hashes.len();
+            }
+            _ => self.events.push(OwnEvent::Remove(
+                ReplicaId(replica),
+                first..self.hashes.len(),
+            )),
         }
-    };
-    events.iter().map(own).collect()
+    }
+
+    pub fn events(&self) -> &[OwnEvent] {
+        &self.events
+    }
+
+    pub fn apply(&self, event: &OwnEvent, writer: &mut IndexWriter) {
+        match event {
+            OwnEvent::Store(replica, parent, blocks) => {
+                writer.stored(*replica, Tier::Gpu, *parent, &self.blocks[blocks.clone()]);
+            }
+            OwnEvent::Remove(replica, hashes) => {
+                writer.removed(*replica, Tier::Gpu, &self.hashes[hashes.clone()]);
+            }
+        }
+    }
 }
 
 impl Subject for Onefill {
@@ -66,10 +120,10 @@ impl Subject for Onefill {
     }
 
     fn apply(&mut self, events: &[Event]) -> f64 {
-        let own = own(events);
+        let own = OwnEvents::new(events);
         cpu_ns(|| {
-            for event in own {
-                event.apply(&mut self.writer);
+            for event in own.events() {
+                own.apply(event, &mut self.writer);
             }
         })
     }
@@ -78,20 +132,28 @@ impl Subject for Onefill {
     /// them too, as the second figure shows.
     fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)> {
         let (reader, out) = (&self.reader, &mut self.out);
-        let by_key = latency_of(queries, |node| node.key, |keys: &[BlockKey]| {
-            reader.lookup(keys, out);
-            std::hint::black_box(&*out);
-        });
+        let by_key = latency_of(
+            queries,
+            |node| node.key,
+            |keys: &[BlockKey]| {
+                reader.lookup(keys, out);
+                std::hint::black_box(&*out);
+            },
+        );
         let keys = &mut self.keys;
-        let by_content = latency_of(queries, |node| node.content, |contents: &[ContentHash]| {
-            keys.clear();
-            keys.extend(contents.iter().scan(ROOT, |key, content| {
-                *key = key.extend(*content);
-                Some(*key)
-            }));
-            reader.lookup(keys, out);
-            std::hint::black_box(&*out);
-        });
+        let by_content = latency_of(
+            queries,
+            |node| node.content,
+            |contents: &[ContentHash]| {
+                keys.clear();
+                keys.extend(contents.iter().scan(ROOT, |key, content| {
+                    *key = key.extend(*content);
+                    Some(*key)
+                }));
+                reader.lookup(keys, out);
+                std::hint::black_box(&*out);
+            },
+        );
         vec![("onefill", by_key), ("onefill, chaining too", by_content)]
     }
 
