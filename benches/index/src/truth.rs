@@ -2,34 +2,32 @@
 
 use std::collections::HashMap;
 
-use crate::work::{Node, REPLICAS, Work};
+use crate::subjects::{Event, Subject};
+use crate::work::{Node, REPLICAS};
 
 /// Who holds what.
 #[derive(Default)]
 pub struct Truth(HashMap<u64, u64>);
 
 impl Truth {
-    pub fn after_stores(work: &Work) -> Self {
-        let mut truth = Self::default();
-        for store in &work.stores {
-            for node in &work.stored[store.blocks.clone()] {
-                truth.put(store.replica, node, true);
+    /// Takes events for what they say, without copies.
+    pub fn apply(&mut self, events: &[Event]) {
+        for event in events {
+            let (replica, blocks, on) = match event {
+                Event::Store {
+                    replica, blocks, ..
+                } => (replica, blocks, true),
+                Event::Remove { replica, blocks } => (replica, blocks, false),
+            };
+            for node in blocks {
+                let holders = self.0.entry(node.key.0).or_insert(0);
+                *holders = if on {
+                    *holders | 1 << replica
+                } else {
+                    *holders & !(1 << replica)
+                };
             }
         }
-        truth
-    }
-
-    pub fn remove(&mut self, work: &Work) {
-        for remove in &work.removes {
-            for node in &work.removed[remove.blocks.clone()] {
-                self.put(remove.replica, node, false);
-            }
-        }
-    }
-
-    pub fn put(&mut self, replica: u16, node: &Node, on: bool) {
-        let holders = self.0.entry(node.key.0).or_insert(0);
-        *holders = if on { *holders | 1 << replica } else { *holders & !(1 << replica) };
     }
 
     /// Leading blocks that each replica holds.
@@ -48,5 +46,11 @@ impl Truth {
             }
         }
         scores
+    }
+
+    /// Queries with a wrong score of any replica.
+    pub fn wrong(&self, subject: &mut dyn Subject, queries: &[Vec<Node>]) -> usize {
+        let is_wrong = |query: &&Vec<Node>| subject.scores(query) != self.scores(query);
+        queries.iter().filter(is_wrong).count()
     }
 }

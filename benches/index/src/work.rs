@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use onefill_kv::{BlockKey, ContentHash, EngineHash};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::subjects::Event;
+
 pub const REPLICAS: usize = 64;
 pub const QUERIES: usize = 10_000;
 const ACTIVE: usize = 512;
@@ -59,7 +61,9 @@ impl Zipf {
 
     fn pick(&self, chance: &mut Chance) -> usize {
         let at = chance.unit() * self.0.last().copied().unwrap_or(1.0);
-        self.0.partition_point(|sum| *sum < at).min(self.0.len() - 1)
+        self.0
+            .partition_point(|sum| *sum < at)
+            .min(self.0.len() - 1)
     }
 }
 
@@ -74,12 +78,23 @@ pub struct Shape {
 }
 
 /// Chats: 1.3 replicas a block.
-pub const W1: Shape =
-    Shape { name: "W1 chat", documents: 50, turns_max: 7, turn_blocks: (6, 47), long_part: 0.03 };
+pub const W1: Shape = Shape {
+    name: "W1 chat",
+    documents: 50,
+    turns_max: 7,
+    turn_blocks: (6, 47),
+    long_part: 0.03,
+};
 /// Shared documents: 4 replicas a block.
-pub const W2: Shape =
-    Shape { name: "W2 shared", documents: 10, turns_max: 1, turn_blocks: (6, 23), long_part: 0.0 };
-const PAIRS: usize = 2_000_000;
+pub const W2: Shape = Shape {
+    name: "W2 shared",
+    documents: 10,
+    turns_max: 1,
+    turn_blocks: (6, 23),
+    long_part: 0.0,
+};
+/// Pairs of a whole workload.
+pub const PAIRS: usize = 2_000_000;
 
 /// A block in all its names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,38 +115,51 @@ impl Node {
             None => EngineHash(content.0), // as the peers' own chain has it
             Some(_) => EngineHash(xxh3_64_with_seed(&bytes, 1337)),
         };
-        Self { content, hash, key: before.map_or(ROOT, |node| node.key).extend(content) }
+        Self {
+            content,
+            hash,
+            key: before.map_or(ROOT, |node| node.key).extend(content),
+        }
     }
 }
 
-/// Blocks stored together.
-#[derive(Clone, Debug)]
-pub struct Store {
-    pub replica: u16,
-    pub parent: Option<EngineHash>,
-    /// In [`Work::stored`].
-    pub blocks: std::ops::Range<usize>,
-}
-
-/// Blocks removed together, in [`Work::removed`].
-#[derive(Clone, Debug)]
-pub struct Remove {
-    pub replica: u16,
-    pub blocks: std::ops::Range<usize>,
-}
-
-/// One workload.
+/// One workload: phases of events in the order in which they are applied, and queries.
 pub struct Work {
     pub name: &'static str,
-    pub stores: Vec<Store>,
-    pub stored: Vec<Node>,
-    pub removes: Vec<Remove>,
-    pub removed: Vec<Node>,
-    /// Blocks dropped in the middle of chains, with the block before.
-    pub holes: Vec<(u16, Option<Node>, Node)>,
+    pub stores: Vec<Event>,
+    /// A fifth of the pairs, tails first.
+    pub removes: Vec<Event>,
+    /// What was removed, stored again, heads first.
+    pub restores: Vec<Event>,
+    /// A block in the middle of each of some sessions' chains is dropped; then the session goes on.
+    pub holes: Vec<Event>,
+    /// Those blocks are stored again.
+    pub heals: Vec<Event>,
+    /// Blocks that are stored a second time, and dropped once.
+    pub second_copies: Vec<Event>,
     pub queries: Vec<Vec<Node>>,
+    /// Whole chains, half of them with holes.
+    pub hole_queries: Vec<Vec<Node>>,
     pub pairs: usize,
     pub distinct: usize,
+}
+
+impl Work {
+    pub fn empty(name: &'static str) -> Self {
+        Self {
+            name,
+            stores: Vec::new(),
+            removes: Vec::new(),
+            restores: Vec::new(),
+            holes: Vec::new(),
+            heals: Vec::new(),
+            second_copies: Vec::new(),
+            queries: Vec::new(),
+            hole_queries: Vec::new(),
+            pairs: 0,
+            distinct: 0,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -176,6 +204,7 @@ impl Held {
 
 struct Maker {
     shape: Shape,
+    pairs: usize,
     chance: Chance,
     prompts: Zipf,
     documents: Zipf,
@@ -185,26 +214,16 @@ struct Maker {
     fresh: u64,
 }
 
-/// Makes a workload.
-pub fn make(shape: Shape) -> Work {
-    let work = Work {
-        name: shape.name,
-        stores: Vec::new(),
-        stored: Vec::new(),
-        removes: Vec::new(),
-        removed: Vec::new(),
-        holes: Vec::new(),
-        queries: Vec::new(),
-        pairs: 0,
-        distinct: 0,
-    };
+/// Makes a workload of so many pairs.
+pub fn make(shape: Shape, pairs: usize) -> Work {
     let mut maker = Maker {
         shape,
+        pairs,
         chance: Chance(SEED),
         prompts: Zipf::new(200),
         documents: Zipf::new(shape.documents),
         held: Held::default(),
-        work,
+        work: Work::empty(shape.name),
         ended: Vec::new(),
         fresh: 0,
     };
@@ -212,6 +231,7 @@ pub fn make(shape: Shape) -> Work {
     maker.query();
     maker.remove();
     maker.punch();
+    maker.copy();
     maker.work
 }
 
@@ -233,16 +253,29 @@ impl Maker {
         }
         let affine = own.clone().below(REPLICAS) as u16;
         let random = self.chance.below(REPLICAS) as u16;
-        let replica = if self.chance.unit() < 0.5 { affine } else { random };
+        let replica = if self.chance.unit() < 0.5 {
+            affine
+        } else {
+            random
+        };
         let mut turns: Vec<usize> = (0..self.chance.between(1, self.shape.turns_max))
-            .map(|_| self.chance.between(self.shape.turn_blocks.0, self.shape.turn_blocks.1))
+            .map(|_| {
+                self.chance
+                    .between(self.shape.turn_blocks.0, self.shape.turn_blocks.1)
+            })
             .collect();
         if self.chance.unit() < self.shape.long_part {
             while chain.len() + turns.iter().sum::<usize>() < 1_100 {
                 turns.push(self.chance.between(6, 47));
             }
         }
-        Session { replica, chain, turns, decode: 0, told: 0 }
+        Session {
+            replica,
+            chain,
+            turns,
+            decode: 0,
+            told: 0,
+        }
     }
 
     fn fresh(&mut self) -> u64 {
@@ -252,7 +285,7 @@ impl Maker {
 
     fn store(&mut self) {
         let mut active: Vec<Session> = (0..ACTIVE).map(|_| self.begin()).collect();
-        while self.work.pairs < PAIRS {
+        while self.work.pairs < self.pairs {
             let at = self.chance.below(ACTIVE);
             let mut session = std::mem::take(&mut active[at]);
             let goes_on = self.step(&mut session);
@@ -284,8 +317,7 @@ impl Maker {
             turn - session.decode
         };
         for _ in 0..new {
-            let content = self.fresh();
-            session.chain.push(Node::after(session.chain.last().copied(), content));
+            self.go_on(&mut session.chain);
         }
         self.hold(session, known);
         true
@@ -293,21 +325,24 @@ impl Maker {
 
     /// The session's replica holds its chain from `known` on; tells what it didn't hold.
     fn hold(&mut self, session: &mut Session, known: usize) {
-        let first = self.work.stored.len();
+        let mut blocks = Vec::new();
         let mut parent = None;
         for (at, node) in session.chain.iter().enumerate().skip(known) {
             if self.held.add(session.replica, node) {
-                if self.work.stored.len() == first {
-                    parent = at.checked_sub(1).map(|before| session.chain[before].hash);
+                if blocks.is_empty() {
+                    parent = hash_before(&session.chain, at);
                 }
-                self.work.stored.push(*node);
+                blocks.push(*node);
             }
         }
         session.told = session.chain.len();
-        let blocks = first..self.work.stored.len();
         if !blocks.is_empty() {
             self.work.pairs += blocks.len();
-            self.work.stores.push(Store { replica: session.replica, parent, blocks });
+            self.work.stores.push(Event::Store {
+                replica: session.replica,
+                parent,
+                blocks,
+            });
         }
     }
 
@@ -325,35 +360,102 @@ impl Maker {
         }
     }
 
-    /// A fifth of the pairs go, session by session, tails first.
+    /// A fifth of the pairs go, session by session, tails first, up to eight blocks at a time.
     fn remove(&mut self) {
-        while self.work.removed.len() < self.work.pairs / 5 {
+        let mut removed = 0;
+        while removed < self.work.pairs / 5 {
             let of = self.chance.below(self.ended.len());
-            let session = self.ended.swap_remove(of);
-            let first = self.work.removed.len();
-            for node in session.chain.iter().rev() {
-                if self.held.sub(session.replica, node) {
-                    self.work.removed.push(*node);
+            let Session { replica, chain, .. } = self.ended.swap_remove(of);
+            let mut gone: Vec<Node> = Vec::new();
+            for node in chain.iter().rev() {
+                if self.held.sub(replica, node) {
+                    gone.push(*node);
                 }
             }
-            let mut blocks = first..self.work.removed.len();
-            while !blocks.is_empty() {
-                let end = blocks.end.min(blocks.start + 8);
-                self.work.removes.push(Remove { replica: session.replica, blocks: blocks.start..end });
-                blocks.start = end;
+            // How often a block is held falls along a chain: what goes is a tail.
+            let mut end = chain.len();
+            for blocks in gone.chunks(8) {
+                let first = end - blocks.len();
+                let parent = hash_before(&chain, first);
+                let again = chain[first..end].to_vec();
+                self.work.restores.push(Event::Store {
+                    replica,
+                    parent,
+                    blocks: again,
+                });
+                self.work.removes.push(Event::Remove {
+                    replica,
+                    blocks: blocks.to_vec(),
+                });
+                end = first;
             }
+            removed += gone.len();
         }
+        self.work.restores.reverse();
     }
 
-    /// A block in the middle of every twentieth session is dropped.
+    /// A block in the middle of every twentieth session is dropped; the session goes on below.
     fn punch(&mut self) {
-        for session in self.ended.iter().step_by(20) {
-            let at = self.chance.below(session.chain.len());
-            let node = session.chain[at];
-            if self.held.sessions.remove(&(session.replica, node.key.0)).is_some() {
-                let before = at.checked_sub(1).map(|before| session.chain[before]);
-                self.work.holes.push((session.replica, before, node));
+        let mut ended = std::mem::take(&mut self.ended);
+        for Session { replica, chain, .. } in ended.iter_mut().step_by(20) {
+            let at = self.chance.below(chain.len() - 1);
+            let hole = chain[at];
+            if self.held.sessions.remove(&(*replica, hole.key.0)).is_none() {
+                continue;
             }
+            let blocks = vec![hole];
+            self.work.holes.push(Event::Remove {
+                replica: *replica,
+                blocks: blocks.clone(),
+            });
+            let parent = hash_before(chain, at);
+            self.work.heals.push(Event::Store {
+                replica: *replica,
+                parent,
+                blocks,
+            });
+            let below: Vec<Node> = (0..3).map(|_| self.go_on(chain)).collect();
+            let parent = hash_before(chain, chain.len() - below.len());
+            self.work.holes.push(Event::Store {
+                replica: *replica,
+                parent,
+                blocks: below,
+            });
+        }
+        for number in 0..QUERIES {
+            let step = if number % 2 == 0 { 20 } else { 1 };
+            let of = self.chance.below(ended.len() / step) * step;
+            self.work.hole_queries.push(ended[of].chain.clone());
+        }
+        self.ended = ended;
+    }
+
+    /// Appends a fresh block to a chain.
+    fn go_on(&mut self, chain: &mut Vec<Node>) -> Node {
+        let content = self.fresh();
+        let node = Node::after(chain.last().copied(), content);
+        chain.push(node);
+        node
+    }
+
+    /// Every twentieth session's last blocks are stored again, then dropped once.
+    fn copy(&mut self) {
+        for Session { replica, chain, .. } in self.ended.iter().skip(7).step_by(20) {
+            let first = chain.len().saturating_sub(10);
+            let (replica, parent) = (*replica, hash_before(chain, first));
+            let blocks = chain[first..].to_vec();
+            self.work.second_copies.extend([
+                Event::Store {
+                    replica,
+                    parent,
+                    blocks: blocks.clone(),
+                },
+                Event::Remove { replica, blocks },
+            ]);
         }
     }
+}
+
+fn hash_before(chain: &[Node], at: usize) -> Option<EngineHash> {
+    Some(chain[at.checked_sub(1)?].hash)
 }

@@ -9,6 +9,7 @@
 
 mod aliases;
 mod copies;
+mod fresh;
 mod hasher;
 mod heads;
 mod heap;

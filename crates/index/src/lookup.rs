@@ -1,14 +1,14 @@
 //! The readers' walk: from run to run, as far as any replica goes.
 //!
 //! Keys are chained, so a run is compared at one block: if the query's key there is the run's, all
-//! before are. Where it isn't, the first difference is found by halving. What a run says is used only
+//! before are. Where it isn't, the first difference is searched for. What a run says is used only
 //! if its version stood still meanwhile ([`crate::run`]); nothing is written, nothing waited for.
 
 mod climb;
 
 use onefill_kv::{BlockKey, ReplicaId, Tier};
 
-use crate::memory::Words;
+use crate::memory::{LINE_WORDS, Words};
 use crate::overlaps::Overlaps;
 use crate::run::{Extent, Run, Span};
 use crate::shared::Shared;
@@ -18,6 +18,11 @@ pub(crate) use climb::Climber;
 /// How often a reader looks again at a run that moves under it. It takes that many moves of one run
 /// within nanoseconds each; then the reader makes do with the runs before.
 const LOOKS_MAX: u32 = 1 << 20;
+
+/// Probes of one step of a search.
+const PROBES: usize = 16;
+/// Blocks of a long run's front.
+const FRONT: usize = PROBES * LINE_WORDS;
 
 /// Buffers of a walk.
 #[derive(Debug, Default)]
@@ -54,6 +59,8 @@ struct Passage<const N: usize> {
     through: [u64; N],
     /// Whether tiers but GPUs hold some of the run.
     has_tiers: bool,
+    /// Whether another run may go on from here.
+    goes_on: bool,
 }
 
 fn walk<const N: usize>(m: &Shared, chain: &[BlockKey], out: &mut Overlaps) {
@@ -79,7 +86,7 @@ fn walk<const N: usize>(m: &Shared, chain: &[BlockKey], out: &mut Overlaps) {
         climb::finish_run(&mut scratch);
         alive = passage.through;
         base += usize::from(passage.blocks);
-        if alive == [0; N] && scratch.climbers.is_empty() {
+        if !passage.goes_on || alive == [0; N] && scratch.climbers.is_empty() {
             break;
         }
     }
@@ -151,6 +158,7 @@ fn read<const N: usize>(
         blocks,
         through,
         has_tiers,
+        goes_on: run.child_end() >= blocks,
     };
     climb::read_run(m, run, alive, &passage, scratch);
     passage
@@ -171,16 +179,35 @@ fn shared_blocks(m: &Shared, run: Run<'_>, extent: Extent, rest: &[BlockKey]) ->
 }
 
 /// Blocks before the first of `both` at which the keys differ; the first is known to be equal.
+///
+/// Each step probes places that lie on lines of their own and do not wait for one another, so that
+/// the machine fetches them side by side. Most runs take one step. In a long run the front is probed
+/// first: chains that part early are many, and the front's lines are in the cache.
 #[inline]
 fn first_difference(keys: Words<'_>, rest: &[BlockKey], both: usize) -> usize {
-    let (mut equal, mut unknown) = (1, both);
-    while equal < unknown {
-        let middle = equal + (unknown - equal) / 2;
-        if keys.get(middle) == rest[middle].0 {
-            equal = middle + 1;
+    let equals = |at: usize| keys.get(at) == rest[at].0;
+    // Blocks before `equal` are equal, those from `differs` on are not.
+    let (mut equal, mut differs) = (1, both);
+    if both > FRONT {
+        if equals(FRONT) {
+            equal = FRONT + 1;
         } else {
-            unknown = middle;
+            differs = FRONT;
         }
     }
-    equal
+    loop {
+        let first = equal.next_multiple_of(LINE_WORDS);
+        let lines = differs.saturating_sub(first).div_ceil(LINE_WORDS);
+        if lines == 0 {
+            break;
+        }
+        let step = lines.div_ceil(PROBES) * LINE_WORDS;
+        let probes = (first..differs).step_by(step);
+        let passed = probes.filter(|at| equals(*at)).count();
+        if passed > 0 {
+            equal = first + (passed - 1) * step + 1;
+        }
+        differs = differs.min(first + passed * step);
+    }
+    equal + (equal..differs).filter(|at| equals(*at)).count()
 }

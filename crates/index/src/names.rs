@@ -3,7 +3,7 @@
 //! a map of their own ([`crate::aliases`]).
 //!
 //! Bits of a hash, mixed first: `shard | home:32 | tag:4 | not kept`. A bucket is one cache line of
-//! seven slots of nine bytes; a slot keeps home and tag, so a shard grows (by a quarter) without the
+//! seven slots of nine bytes; a slot keeps home and tag, so a shard grows (by half) without the
 //! hashes. Two hashes that share all kept bits are confused: at worst a block is believed missing,
 //! because what is stored is checked by its key ([`crate::writer`]).
 
@@ -19,6 +19,8 @@ pub(crate) struct Place {
 const SLOTS: usize = 7;
 const CROWDED: u8 = 1 << SLOTS;
 const TAG_BITS: u32 = 4;
+/// Buckets of a shard that has just got its first name; up to half as many more.
+const FIRST_BUCKETS: usize = 8;
 
 /// Seven slots.
 #[derive(Clone, Copy, Debug)]
@@ -274,14 +276,24 @@ impl Names {
     }
 
     pub(crate) fn insert(&mut self, name: Name, place: Place) {
-        let shard = &mut self.shards[name.shard as usize];
-        if shard.is_full() {
-            let before = shard.buckets.len();
-            let buckets = (before + before / 4).max(before + 1);
-            shard.rebuild(buckets);
-            self.buckets += buckets - before;
+        if self.shards[name.shard as usize].is_full() {
+            self.grow(name.shard);
         }
-        shard.insert(name, place);
+        self.shards[name.shard as usize].insert(name, place);
+    }
+
+    /// Makes a shard half as large again. Hashes fill all shards alike: the first sizes differ, so
+    /// that they don't all grow at once.
+    #[cold]
+    fn grow(&mut self, number: u32) {
+        let shards = self.shards.len();
+        let shard = &mut self.shards[number as usize];
+        let buckets = match shard.buckets.len() {
+            0 => FIRST_BUCKETS + FIRST_BUCKETS / 2 * number as usize / shards,
+            before => before + before / 2,
+        };
+        self.buckets += buckets - shard.buckets.len();
+        shard.rebuild(buckets);
     }
 
     #[inline]
@@ -303,7 +315,7 @@ impl Names {
                 }
             }
             let needed = (shard.names as usize).div_ceil(SLOTS - 2);
-            if needed * 2 < shard.buckets.len() {
+            if needed * 2 < shard.buckets.len() && needed >= FIRST_BUCKETS {
                 self.buckets -= shard.buckets.len() - needed;
                 shard.rebuild(needed);
             }

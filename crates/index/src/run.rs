@@ -138,6 +138,13 @@ impl<'a> Run<'a> {
         self.0.0[0].load(Ordering::Relaxed) >> 32
     }
 
+    /// Block after the last one that a child hangs on; 0: no children. Raised before the child is
+    /// known to readers.
+    #[inline]
+    pub(crate) fn child_end(self) -> u16 {
+        (self.0.0[0].load(Ordering::Relaxed) >> 16) as u16
+    }
+
     #[inline]
     pub(crate) fn first_key(self) -> u64 {
         self.0.0[1].load(Ordering::Acquire)
@@ -206,11 +213,6 @@ impl<'a> Run<'a> {
     pub(crate) fn unset(self, flag: u64) {
         let word = self.0.0[0].load(Ordering::Relaxed);
         self.0.0[0].store(word & !flag, Ordering::Relaxed);
-    }
-
-    /// Block after the last one that a child hangs on; 0: no children.
-    pub(crate) fn child_end(self) -> u16 {
-        (self.0.0[0].load(Ordering::Relaxed) >> 16) as u16
     }
 
     pub(crate) fn set_child_end(self, end: u16) {

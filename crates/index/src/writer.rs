@@ -1,16 +1,18 @@
 //! The index's writer: what engines say, put into runs.
 
+mod removal;
 mod room;
 
 use onefill_kv::{BlockKey, EngineHash, ReplicaId, Tier};
 
 use crate::aliases::Aliases;
-use crate::names::{Names, Place, Put, Slot};
+use crate::fresh::{Fresh, FreshName};
+use crate::names::{Name, Names, Place, Put};
 use crate::orphans::{Orphan, Orphans};
 use crate::run::{HAUNTED, Holder, WARM};
 use crate::runs::Runs;
 use crate::shared::Shared;
-use crate::{Block, IndexConfig, Parent, Stored, prefetch};
+use crate::{Block, IndexConfig, Parent, Stored};
 
 /// Names looked up together: a cache miss each, that the machine serves side by side.
 const AHEAD: usize = 8;
@@ -30,6 +32,7 @@ pub(crate) struct Writer {
     pub(crate) names: Names,
     pub(crate) aliases: Aliases,
     orphans: Orphans,
+    fresh: Fresh,
     /// Parents that came while blocks waited for them.
     ready: Vec<(EngineHash, Place)>,
     /// Places that lost their last holder while blocks were being placed.
@@ -52,6 +55,7 @@ impl Writer {
             names: Names::new(shard_bits),
             aliases: Aliases::new(replicas),
             orphans: Orphans::new(config.orphan_bytes_max),
+            fresh: Fresh::default(),
             ready: Vec::new(),
             unsettled: Vec::new(),
             keys: Vec::new(),
@@ -79,13 +83,15 @@ impl Writer {
             return self.refuse(blocks.len());
         }
         self.mind_room(m, blocks.len());
-        for block in blocks.iter().take(AHEAD) {
-            self.names.prefetch(self.names.name(block.hash));
-        }
         let (anchor, missing) = match parent {
             Parent::Root(key) => (Some(Anchor { key, at: None }), None),
             Parent::UnknownRoot => (None, None),
-            Parent::Hash(hash) => (self.anchor(m, holder.replica, hash), Some(hash)),
+            Parent::Hash(hash) => {
+                if self.fresh.may_have(hash) {
+                    self.put_fresh(m);
+                }
+                (self.anchor(m, holder.replica, hash), Some(hash))
+            }
         };
         let mut told = match anchor {
             Some(anchor) => self.place(m, holder, anchor, blocks),
@@ -176,6 +182,10 @@ impl Writer {
         let Some(Place { run: id, at }) = first.at else {
             return (first, 0);
         };
+        for block in blocks.iter().take(AHEAD) {
+            self.names.prefetch(self.names.name(block.hash));
+        }
+        self.put_fresh(m);
         let (run, keys) = (m.run(id), m.run(id).keys(&m.bulk));
         let left = usize::from(run.extent().blocks - at);
         let (mut last, mut count) = (first, 1);
@@ -193,13 +203,8 @@ impl Writer {
             };
             count += 1;
         }
-        self.name(
-            m,
-            holder.replica,
-            Place { run: id, at },
-            &blocks[..count],
-            true,
-        );
+        let place = Place { run: id, at };
+        self.name_known(m, holder.replica, place, &blocks[..count]);
         self.runs.cover(m, id, holder, at..at + count as u16);
         run.set(WARM);
         (last, count)
@@ -255,13 +260,8 @@ impl Writer {
             .get(..count.into())
             .filter(|blocks| !blocks.is_empty())?;
         self.runs.cover_new(m, after.run, holder, at..at + count);
-        self.name(
-            m,
-            holder.replica,
-            Place { run: after.run, at },
-            blocks,
-            false,
-        );
+        let first = Place { run: after.run, at };
+        self.name_new(m, holder.replica, first, blocks);
         m.run(after.run).set(WARM);
         Some((last, count.into()))
     }
@@ -280,13 +280,8 @@ impl Writer {
             self.runs.leave(m, id, holder.replica);
             return None;
         }
-        self.name(
-            m,
-            holder.replica,
-            Place { run: id, at: 0 },
-            blocks.get(..count.into())?,
-            false,
-        );
+        let blocks = blocks.get(..count.into())?;
+        self.name_new(m, holder.replica, Place { run: id, at: 0 }, blocks);
         Some((
             Place {
                 run: id,
@@ -296,41 +291,74 @@ impl Writer {
         ))
     }
 
-    /// Names `blocks`, which stand from `first` on; `known`: they stood there before.
-    fn name(
-        &mut self,
-        m: &Shared,
-        replica: ReplicaId,
-        first: Place,
-        blocks: &[Block],
-        known: bool,
-    ) {
+    /// Names `blocks`, which stood there before, from `first` on.
+    fn name_known(&mut self, m: &Shared, replica: ReplicaId, first: Place, blocks: &[Block]) {
         let mut place = first;
         for (at, block) in blocks.iter().enumerate() {
             if let Some(ahead) = blocks.get(at + AHEAD) {
                 self.names.prefetch(self.names.name(ahead.hash));
             }
-            self.name_one(m, replica, place, block.hash, known);
-            if self.orphans.waits_for(block.hash) {
-                self.ready.push((block.hash, place));
-            }
+            let name = self.names.name(block.hash);
+            self.name_one(m, (replica, block.hash, name), place, true);
+            self.tell_orphans(block.hash, place);
             place.at += 1;
         }
+    }
+
+    /// Names `blocks`, which have just been placed from `first` on.
+    fn name_new(&mut self, m: &Shared, replica: ReplicaId, first: Place, blocks: &[Block]) {
+        let mut place = first;
+        for block in blocks {
+            if self.fresh.is_full() {
+                self.put_fresh(m);
+            }
+            let (hash, name) = (block.hash, self.names.name(block.hash));
+            self.names.prefetch(name);
+            self.fresh.push(FreshName {
+                replica,
+                hash,
+                name,
+                place,
+            });
+            self.tell_orphans(hash, place);
+            place.at += 1;
+        }
+    }
+
+    #[inline]
+    fn tell_orphans(&mut self, hash: EngineHash, place: Place) {
+        if self.orphans.waits_for(hash) {
+            self.ready.push((hash, place));
+        }
+    }
+
+    /// Puts fresh names into the map.
+    pub(super) fn put_fresh(&mut self, m: &Shared) {
+        let mut at = 0;
+        while let Some(FreshName {
+            replica,
+            hash,
+            name,
+            place,
+        }) = self.fresh.get(at)
+        {
+            self.name_one(m, (replica, hash, name), place, false);
+            at += 1;
+        }
+        self.fresh.clear();
     }
 
     #[inline]
     fn name_one(
         &mut self,
         m: &Shared,
-        replica: ReplicaId,
+        (replica, hash, name): (ReplicaId, EngineHash, Name),
         place: Place,
-        hash: EngineHash,
         known: bool,
     ) {
         if !self.aliases.is_empty() && self.has_alias(m, replica, place, hash) {
             return;
         }
-        let name = self.names.name(hash);
         match self.names.put(name, place, |other| Runs::is_live(m, other)) {
             Put::Same => {}
             // Held under another name: this one may outlive its holder.
@@ -417,6 +445,7 @@ impl Writer {
         missing: Option<EngineHash>,
         blocks: &[Block],
     ) -> Stored {
+        self.put_fresh(m);
         let is_known = |block: &Block| self.known_by_name(m, holder.replica, *block).is_some();
         let unknown = blocks.iter().position(is_known).unwrap_or(blocks.len());
         let (lost, rest) = blocks.split_at(unknown);
@@ -472,6 +501,7 @@ impl Writer {
     fn adopt(&mut self, m: &Shared) -> u32 {
         let mut placed = 0;
         while let Some((hash, place)) = self.ready.pop() {
+            self.put_fresh(m);
             for orphan in self.orphans.take(hash) {
                 let replica = orphan.holder.replica;
                 if self.resolve(m, replica, hash) != Some(place) {
@@ -488,73 +518,12 @@ impl Writer {
         placed
     }
 
-    /// See [`crate::IndexWriter::removed`].
-    pub(crate) fn removed(&mut self, m: &Shared, holder: Holder, hashes: &[EngineHash]) {
-        if usize::from(holder.replica.0) >= self.runs.held.len() {
-            return;
-        }
-        for hashes in hashes.chunks(AHEAD) {
-            let mut names = [None; AHEAD];
-            for (name, hash) in names.iter_mut().zip(hashes) {
-                let cut = self.names.name(*hash);
-                self.names.prefetch(cut);
-                *name = Some(cut);
-            }
-            let found = names.map(|name| {
-                let found = self.names.find(name?, |_| true);
-                found.inspect(|(_, place)| prefetch::line(m.run(place.run).0))
-            });
-            for (hash, found) in hashes.iter().zip(found) {
-                self.remove(m, holder, *hash, found);
-            }
-        }
-        self.settle(m);
-    }
-
-    fn remove(
-        &mut self,
-        m: &Shared,
-        holder: Holder,
-        hash: EngineHash,
-        found: Option<(Slot, Place)>,
-    ) {
-        if let Some(place) = self.aliases.get(holder.replica, hash) {
-            return self.remove_alias(m, holder, hash, place);
-        }
-        let holds = |place| Runs::is_live(m, place) && Runs::holds(m, place, holder);
-        let found = match found {
-            Some((_, place)) if holds(place) => found,
-            _ => self.names.find(self.names.name(hash), holds),
-        };
-        let Some((slot, place)) = found else {
-            return self.orphans.remove(holder, hash);
-        };
-        if self.runs.uncover(m, place, holder) && !Runs::is_held(m, place) {
-            self.names.remove(slot);
-            self.runs.settle(m, place.run, place.at);
-        }
-    }
-
-    fn remove_alias(&mut self, m: &Shared, holder: Holder, hash: EngineHash, place: Place) {
-        if !Runs::holds(m, place, holder) {
-            return self.orphans.remove(holder, hash);
-        }
-        if !self.runs.uncover(m, place, holder) {
-            return;
-        }
-        if !Self::holds_anywhere(m, place, holder.replica) {
-            self.aliases.remove(holder.replica, hash);
-        }
-        if !Runs::is_held(m, place) {
-            self.runs.settle(m, place.run, place.at);
-        }
-    }
-
     /// See [`crate::IndexWriter::cleared`].
     pub(crate) fn cleared(&mut self, m: &Shared, replica: ReplicaId) {
         if usize::from(replica.0) >= self.runs.held.len() {
             return;
         }
+        self.put_fresh(m);
         for id in 0..self.runs.numbers() {
             if m.run(id).first_key() != 0 {
                 self.runs.leave(m, id, replica);

@@ -186,34 +186,59 @@ impl Runs {
         if run.has(COPIES) && self.copies.take(place, holder) {
             return false;
         }
+        self.uncover_held(m, run, holder, place.at..place.at + 1);
+        true
+    }
+
+    /// `holder` drops `blocks`, if it holds all of them in one stretch and none twice; else false.
+    pub(crate) fn uncover_range(
+        &mut self,
+        m: &Shared,
+        id: u32,
+        holder: Holder,
+        blocks: Range<u16>,
+    ) -> bool {
+        let run = m.run(id);
+        !run.has(COPIES) && self.uncover_held(m, run, holder, blocks)
+    }
+
+    fn uncover_held(
+        &mut self,
+        m: &Shared,
+        run: Run<'_>,
+        holder: Holder,
+        blocks: Range<u16>,
+    ) -> bool {
         let lost = if holder.tier == Tier::Gpu && m.gpu_has(run, holder.replica) {
             let whole = Span::new(holder, &(0..run.extent().blocks));
-            let lost = self.punch(m, run, whole, place.at, None);
+            let lost = self.punch(m, run, whole, &blocks, None);
             m.gpu_put(run, holder.replica, false);
             lost
         } else {
-            let found = find(m, run, holder, place.at);
-            found.map_or(0, |(word, span)| {
-                self.punch(m, run, span, place.at, Some(word))
-            })
+            match find(m, run, holder, blocks.start) {
+                Some((word, span)) if blocks.end <= span.end() => {
+                    self.punch(m, run, span, &blocks, Some(word))
+                }
+                _ => return false,
+            }
         };
         self.held[usize::from(holder.replica.0)][holder.tier as usize] -= lost;
         true
     }
 
-    /// Takes block `at` out of a span, which stands in `word`, if in any. Returns the blocks lost:
-    /// one, or more where memory is spent.
+    /// Takes blocks out of a span, which stands in `word`, if in any. Returns how many were lost:
+    /// those, or more where memory is spent.
     fn punch(
         &mut self,
         m: &Shared,
         run: Run<'_>,
         span: Span,
-        at: u16,
+        blocks: &Range<u16>,
         word: Option<&AtomicU64>,
     ) -> u64 {
-        let (left, right) = (span.start()..at, at + 1..span.end());
+        let (left, right) = (span.start()..blocks.start, blocks.end..span.end());
         let part = |blocks: &Range<u16>| Span::new(span.holder(), blocks);
-        let mut lost = 1;
+        let mut lost = blocks.len() as u64;
         let mut add = |blocks: &Range<u16>| {
             if !blocks.is_empty() && !self.add_span(m, run, part(blocks)) {
                 run.set(HAUNTED);
@@ -226,7 +251,7 @@ impl Runs {
             Some(word) if left.is_empty() => put(word, Some(part(&right))),
             Some(_) => {
                 add(&right); // may move the words
-                if let Some((word, _)) = find(m, run, span.holder(), at) {
+                if let Some((word, _)) = find(m, run, span.holder(), blocks.start) {
                     put(word, Some(part(&left)));
                 }
             }

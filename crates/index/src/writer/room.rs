@@ -20,6 +20,7 @@ impl Writer {
         self.unchecked = self.unchecked.saturating_sub(blocks as u32);
         if self.unchecked == 0 {
             self.unchecked = LOOK_EVERY_BLOCKS;
+            self.put_fresh(m);
             self.mind_dead(m);
             self.make_room(m);
         }
