@@ -50,6 +50,26 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
                 .env("ONEFILL_PEERS", routers);
             shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
         }
-        _ => bail!("no benchmark {name:?}: there are index, router, fleet"),
+        "chaos" => chaos(rest),
+        _ => bail!("no benchmark {name:?}: there are index, router, fleet, chaos"),
     }
+}
+
+/// The chaos test of every run, for ten minutes or so many seconds.
+fn chaos(rest: &[&str]) -> Result<()> {
+    let seconds = rest.first().copied().unwrap_or("600");
+    let test = [
+        "test",
+        "--profile",
+        "fast",
+        "-p",
+        "onefill",
+        "--test",
+        "chaos",
+    ];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut run = command(cargo, &test);
+    run.args(["--", "--nocapture"])
+        .env("ONEFILL_CHAOS_SECONDS", seconds);
+    shell::run("chaos", &mut run)
 }

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::Context as _;
 use onefill_engine::{Batch, Cache, Config, Events, HashForm, Order, Speed};
 use onefill_kv::engine_hash::Algorithm;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 use tokio::{net::TcpListener, runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Name of a LoRA adapter; may be given often
     #[arg(long, value_name = "NAME")]
     lora: Vec<String>,
+    /// Folder of a real model's tokenizer [default: a simulated one]
+    #[arg(long, value_name = "FOLDER")]
+    tokenizer: Option<PathBuf>,
     #[command(flatten)]
     cache: CacheFlags,
     #[command(flatten)]
@@ -163,6 +166,7 @@ fn config(arguments: &Arguments) -> Config {
     Config {
         model: arguments.model.clone(),
         loras: arguments.lora.clone(),
+        tokenizer: arguments.tokenizer.clone(),
         cache: Cache {
             blocks: cache.blocks,
             block_tokens: cache.block_size,

@@ -83,6 +83,11 @@ impl BlockCache {
         1.0 - self.free.len() as f64 / all.max(1) as f64
     }
 
+    /// Different names.
+    pub(crate) fn named(&self) -> usize {
+        self.named.len()
+    }
+
     /// The first of the blocks with this name.
     pub(crate) fn find(&self, name: &Digest) -> Option<BlockId> {
         match self.named.get(&name.engine_hash())? {

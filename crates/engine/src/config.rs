@@ -3,6 +3,7 @@
 use crate::faults::Order;
 use onefill_events::encode::HashForm;
 use onefill_kv::engine_hash::Algorithm;
+use std::path::PathBuf;
 
 /// Everything that a simulated replica is told at its start.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Config {
     pub model: String,
     /// Names of `LoRA` adapters.
     pub loras: Vec<String>,
+    /// Folder of a real tokenizer; `None`: the simulated one.
+    pub tokenizer: Option<PathBuf>,
     /// The block cache.
     pub cache: Cache,
     /// How fast it computes.
@@ -87,6 +90,7 @@ impl Default for Config {
         Self {
             model: "simulated".into(),
             loras: Vec::new(),
+            tokenizer: None,
             cache: Cache {
                 blocks: 4096,
                 block_tokens: 16,

@@ -19,7 +19,7 @@ const VERSION: &str = "0.32.0";
 pub(crate) fn page(
     replica: &Replica,
     method: &Method,
-    path: &str,
+    (path, query): (&str, Option<&str>),
     body: &[u8],
 ) -> Result<Answer, Refusal> {
     let ok = |page: &Json| Ok(json(StatusCode::OK, page));
@@ -51,6 +51,8 @@ pub(crate) fn page(
             faults(replica)
         }
         ("GET", "/fault") => faults(replica),
+        ("GET", "/debug/blocks") => ok(&value!({"cached_blocks": replica.cached_blocks()})),
+        ("POST", "/debug/blocks") => ok(&held(replica, query, body)?),
         _ => Err(Refusal::unknown_path()),
     }
 }
@@ -59,6 +61,19 @@ fn faults(replica: &Replica) -> Result<Answer, Refusal> {
     let left = replica.faults().left(Instant::now());
     let page = serde_json::to_value(left).map_err(|error| Refusal::bad(error.to_string()))?;
     Ok(json(StatusCode::OK, &page))
+}
+
+/// How many tokens of a request's prompt would come from the cache; nothing is computed or
+/// touched. `?path=` names the door that the body is for.
+fn held(replica: &Replica, query: Option<&str>, body: &[u8]) -> Result<Json, Refusal> {
+    let path = query.and_then(|query| query.strip_prefix("path="));
+    let job = asked::read(replica, path.map_or(Door::Chat, Door::of), body)?;
+    let block_tokens = replica.config.cache.block_tokens as usize;
+    let cached = job.parts.first().map_or(0, |(plan, _)| {
+        let usable = plan.prompt_tokens.saturating_sub(1) / block_tokens.max(1);
+        replica.held(&plan.digests).min(usable) * block_tokens
+    });
+    Ok(value!({"cached_tokens": cached}))
 }
 
 fn models(replica: &Replica) -> Json {

@@ -10,6 +10,7 @@ use crate::{
     sequence::{Plan, Progress, Sequence},
     speech::Vocabulary,
 };
+use onefill_kv::engine_hash::Digest;
 use onefill_prompt::{PromptError, Prompter};
 use parking_lot::Mutex;
 use std::{
@@ -74,7 +75,12 @@ impl Replica {
         outbox: Outbox,
         addresses: Option<Addresses>,
     ) -> Result<Self, PromptError> {
-        let prompter = Prompter::simulated();
+        let prompter = match &config.tokenizer {
+            Some(folder) => {
+                Prompter::load(folder).map_err(|error| PromptError(error.to_string()))?
+            }
+            None => Prompter::simulated(),
+        };
         let mut faults = Faults::default();
         faults.take(&config.faults, Instant::now());
         let adapter = |(number, name): (u32, &String)| {
@@ -169,6 +175,16 @@ impl Replica {
     pub(crate) fn metrics(&self) -> String {
         let state = self.state.lock();
         figures::page(&self.config, &state.scheduler, state.process_start_s)
+    }
+
+    /// Blocks that have a name.
+    pub(crate) fn cached_blocks(&self) -> usize {
+        self.state.lock().scheduler.cached_blocks()
+    }
+
+    /// Leading blocks of these names that are held now.
+    pub(crate) fn held(&self, names: &[Digest]) -> usize {
+        self.state.lock().scheduler.held(names)
     }
 
     /// Whether nothing takes time, so that requests need not wait for steps.

@@ -67,6 +67,17 @@ impl Scheduler {
         self.cache.usage()
     }
 
+    /// Different blocks in the cache.
+    pub(crate) fn cached_blocks(&self) -> usize {
+        self.cache.named()
+    }
+
+    /// Leading blocks of these names that are in the cache.
+    pub(crate) fn held(&self, names: &[Digest]) -> usize {
+        let held = |name: &&Digest| self.cache.find(name).is_some();
+        names.iter().take_while(held).count()
+    }
+
     /// Adapters of requests that run, and of those that wait.
     pub(crate) fn adapters(&self) -> [Vec<&str>; 2] {
         [names(self.running.iter()), names(self.waiting.iter())]

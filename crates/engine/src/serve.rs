@@ -75,9 +75,9 @@ async fn answer(replica: Arc<Replica>, request: Request<Incoming>) -> Result<Ans
 }
 
 async fn page(replica: &Arc<Replica>, request: Request<Incoming>) -> Result<Answer, Refusal> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let body = read(request).await?;
-    pages::page(replica, &method, &path, &body)
+    pages::page(replica, &method, (uri.path(), uri.query()), &body)
 }
 
 async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {

@@ -17,19 +17,31 @@ pub(crate) struct Vocabulary {
     end: TokenId,
 }
 
+/// A space and one or two letters.
+fn short_words() -> impl Iterator<Item = String> {
+    let letters = || (b'a'..=b'z').map(char::from);
+    let one = letters().map(|a| format!(" {a}"));
+    one.chain(letters().flat_map(move |a| letters().map(move |b| format!(" {a}{b}"))))
+}
+
 impl Vocabulary {
     pub(crate) fn new(prompter: &Prompter) -> Result<Self, PromptError> {
-        let words: Vec<String> = (0..WORDS).map(simulated_word).collect();
         let tokens = |text: String| {
             prompter.tokens(&Asked {
                 input: Input::Text(vec![text.into()]),
                 ..Asked::default()
             })
         };
-        let numbers = tokens(words.concat())?;
         let end = tokens("<|im_end|>".into())?.first().copied();
+        let mut words: Vec<(String, TokenId)> = Vec::new();
+        for word in (0..WORDS).map(simulated_word).chain(short_words()) {
+            // Of a real tokenizer only words that are one token.
+            if let [token] = *tokens(word.clone())? {
+                words.push((word, token));
+            }
+        }
         Ok(Self {
-            words: words.into_iter().zip(numbers.iter().copied()).collect(),
+            words,
             end: end.ok_or_else(|| PromptError("no token ends an answer".into()))?,
         })
     }

@@ -193,6 +193,8 @@ pub(crate) struct Relay {
     /// `None` at the end.
     link: Option<Link>,
     first: Option<Frame<Bytes>>,
+    /// Why it broke off, to be told after what came before has gone out.
+    broken: Option<hyper::Error>,
     booking: Option<Booking>,
     place: Option<Place>,
     /// Fires some time after the last piece; armed anew only when it fires.
@@ -214,6 +216,7 @@ impl Relay {
             link: Some(link),
             body,
             first,
+            broken: None,
             booking: Some(booking),
             place: Some(place),
             idle: None,
@@ -227,6 +230,9 @@ impl Relay {
 
     /// The next piece, as soon as it is there.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
         let frame = match (self.first.take(), &mut self.link) {
             (Some(first), _) => Some(Ok(first)),
             (None, None) => return Poll::Ready(None),
@@ -236,12 +242,21 @@ impl Relay {
             },
         };
         self.passed(frame.as_ref());
-        Poll::Ready(frame.map(|frame| frame.map_err(RelayError::from)))
+        match frame.transpose() {
+            Ok(frame) => Poll::Ready(frame.map(Ok)),
+            Err(error) => {
+                // hyper drops what it has not written yet at an error, the answer's head too: it
+                // writes while there is nothing to read.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
     }
 
     /// Whether all has been given.
     pub(crate) const fn is_over(&self) -> bool {
-        self.link.is_none()
+        self.link.is_none() && self.broken.is_none()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {

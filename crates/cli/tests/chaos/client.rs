@@ -1,7 +1,11 @@
 //! Clients: chats and completions of several turns, with and without salts; some leave early.
 
 use serde_json::{Value, json};
-use std::{fmt, net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -41,7 +45,12 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} answered, {} streams broken after they had begun, {} left, {} lost; {} kills, {} feeds cut",
-            self.whole, self.broken, self.left, self.lost.len(), self.kills, self.cuts
+            self.whole,
+            self.broken,
+            self.left,
+            self.lost.len(),
+            self.kills,
+            self.cuts
         )
     }
 }
@@ -87,7 +96,10 @@ pub(crate) fn body(chat: u64, turn: u64, stream: bool) -> (&'static str, Value) 
         body["cache_salt"] = json!(salt);
     }
     if chat.is_multiple_of(3) {
-        let text: Vec<&str> = messages.iter().filter_map(|m| m["content"].as_str()).collect();
+        let text: Vec<&str> = messages
+            .iter()
+            .filter_map(|m| m["content"].as_str())
+            .collect();
         body["prompt"] = json!(text.concat());
         return ("/v1/completions", body);
     }
@@ -110,22 +122,26 @@ pub(crate) async fn chat(door: SocketAddr, seed: u64, end: Instant) -> Tally {
                 Ok(Ok(Seen::Whole)) => tally.whole += 1,
                 Ok(Ok(Seen::Left)) => tally.left += 1,
                 Ok(Ok(Seen::Broken)) if stream => tally.broken += 1,
-                Ok(Ok(seen)) => tally.lost.push(format!("{path}: {seen:?}")),
+                Ok(Ok(Seen::Broken)) => tally.lost.push(format!("{path}: broke off")),
+                Ok(Ok(Seen::Refused(why))) => {
+                    tally.lost.push(format!("{path} stream={stream}: {why}"))
+                }
                 Ok(Err(error)) => tally.lost.push(format!("{path}: {error}")),
-                Err(_) => tally.lost.push(format!("{path}: no answer in {PATIENCE:?}")),
+                Err(_) => tally
+                    .lost
+                    .push(format!("{path}: no answer in {PATIENCE:?}")),
             }
         }
     }
     tally
 }
 
-#[derive(Debug)]
 pub(crate) enum Seen {
     Whole,
     Left,
     /// It had begun with 200.
     Broken,
-    Status(String),
+    Refused(String),
 }
 
 /// One request on a connection of its own, raw.
@@ -137,7 +153,9 @@ async fn ask(door: SocketAddr, path: &str, body: &Value, leaves: bool) -> std::i
          content-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
+    stream
+        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+        .await?;
     let mut answer = Vec::new();
     if leaves {
         _ = timeout(Duration::from_millis(20), stream.read_buf(&mut answer)).await;
@@ -146,13 +164,17 @@ async fn ask(door: SocketAddr, path: &str, body: &Value, leaves: bool) -> std::i
     let read = stream.read_to_end(&mut answer).await;
     let text = String::from_utf8_lossy(&answer);
     let Some((head, rest)) = text.split_once("\r\n\r\n") else {
-        return Ok(Seen::Status(format!("no answer: {read:?} {text}")));
+        return Ok(Seen::Refused(format!("no answer: {read:?} {text}")));
     };
     if !head.starts_with("HTTP/1.1 200") {
-        return Ok(Seen::Status(text.into_owned()));
+        return Ok(Seen::Refused(text.into_owned()));
     }
     let chunked = head.contains("transfer-encoding: chunked");
-    let whole = if chunked { rest.ends_with("0\r\n\r\n") } else { rest.ends_with('}') };
+    let whole = if chunked {
+        rest.ends_with("0\r\n\r\n")
+    } else {
+        rest.ends_with('}')
+    };
     Ok(if whole { Seen::Whole } else { Seen::Broken })
 }
 
@@ -165,13 +187,20 @@ pub(crate) async fn json_of(
 ) -> Option<Value> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.ok()?;
+        stream
+            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+            .await
+            .ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;
         let text = String::from_utf8(answer).ok()?;

@@ -75,8 +75,10 @@ impl Fleet {
             engine.start().await;
         }
         let (door, admin) = (free_address(), free_address());
-        let replicas: String =
-            engines.iter().map(|engine| format!(" --replica http://{}", engine.address)).collect();
+        let replicas: String = engines
+            .iter()
+            .map(|engine| format!(" --replica http://{}", engine.address))
+            .collect();
         let router = onefill(&format!(
             "router --listen {door} --admin {admin} --policy kv --tokenizer simulated{replicas}"
         ));
@@ -93,7 +95,9 @@ impl Fleet {
     pub(crate) async fn known(&self) -> Vec<Value> {
         let page = json_of(self.admin, "GET", "/debug/fleet", &Value::Null).await;
         let replicas = page.map(|page| page["replicas"].clone());
-        replicas.and_then(|replicas| replicas.as_array().cloned()).unwrap_or_default()
+        replicas
+            .and_then(|replicas| replicas.as_array().cloned())
+            .unwrap_or_default()
     }
 
     async fn all_exact(&self) -> bool {
@@ -120,15 +124,28 @@ impl Fleet {
                 "unavailable_ms": 0, "refuse_ms": 0, "errors_503": 0, "cut_streams": 0, "restart": true});
             engine.post("/fault", &order).await.expect("faults end");
         }
-        wait_for("all replicas exact again", || async { self.all_exact().await }).await;
+        wait_for("all replicas exact again", || async {
+            self.all_exact().await
+        })
+        .await;
     }
 
     pub(crate) fn router_size(&self) -> Size {
         let process = self.router.id().expect("the router lives");
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("KiB");
-        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("fd").count();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("VmRSS");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .expect("a number")
+            .parse()
+            .expect("KiB");
+        let files = std::fs::read_dir(format!("/proc/{process}/fd"))
+            .expect("fd")
+            .count();
         Size {
             memory_bytes: kib << 10,
             files,

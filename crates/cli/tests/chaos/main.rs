@@ -42,17 +42,41 @@ async fn nothing_is_lost_that_a_live_replica_could_serve() {
     let before = fleet.router_size();
     tally.add(wave(&fleet, seed + 1, Duration::from_secs(seconds), true).await);
     fleet.heal().await;
-    tally.add(wave(&fleet, seed + 2, Duration::from_secs(seconds / 10 + 2), false).await);
+    tally.add(
+        wave(
+            &fleet,
+            seed + 2,
+            Duration::from_secs(seconds / 10 + 2),
+            false,
+        )
+        .await,
+    );
     fleet.quiet().await;
     let after = fleet.router_size();
     println!("{tally}");
-    println!("memory {} -> {} KiB", before.memory_bytes >> 10, after.memory_bytes >> 10);
+    println!(
+        "memory {} -> {} KiB",
+        before.memory_bytes >> 10,
+        after.memory_bytes >> 10
+    );
     println!("file descriptors {} -> {}", before.files, after.files);
     assert_eq!(tally.lost, Vec::<String>::new(), "requests were lost");
-    assert!(tally.whole > seconds * 10, "too few requests to show anything: {tally}");
-    assert!(tally.left > 0 && tally.kills > 0 && tally.cuts > 0, "{tally}");
-    assert!(after.memory_bytes <= before.memory_bytes + MEMORY_SLACK_BYTES, "memory grew");
-    assert!(after.files <= before.files + FILES_SLACK, "file descriptors grew");
+    assert!(
+        tally.whole > seconds * 10,
+        "too few requests to show anything: {tally}"
+    );
+    assert!(
+        tally.left > 0 && tally.kills > 0 && tally.cuts > 0,
+        "{tally}"
+    );
+    assert!(
+        after.memory_bytes <= before.memory_bytes + MEMORY_SLACK_BYTES,
+        "memory grew"
+    );
+    assert!(
+        after.files <= before.files + FILES_SLACK,
+        "file descriptors grew"
+    );
     let compared = truth::compare(&fleet, seed).await;
     println!("index: {compared} prompts on each replica are as the replica says");
 }

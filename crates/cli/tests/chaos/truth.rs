@@ -26,14 +26,18 @@ pub(crate) async fn compare(fleet: &Fleet, seed: u64) -> u64 {
         for turn in 0..4 {
             let (path, body) = body(chat, turn, false);
             let route = format!("/debug/route?path={path}");
-            let page = json_of(fleet.admin, "POST", &route, &body).await.expect("a route");
+            let page = json_of(fleet.admin, "POST", &route, &body)
+                .await
+                .expect("a route");
             for candidate in page["candidates"].as_array().expect("candidates") {
                 let url = candidate["replica"].as_str().expect("its address");
-                let engine = fleet.engines.iter().find(|engine| {
-                    url.ends_with(&engine.address.to_string())
-                });
-                let own = engine.expect("known").post(&format!("/debug/blocks?path={path}"), &body);
-                let own: Value = own.await.expect("an overlap");
+                let engine = fleet
+                    .engines
+                    .iter()
+                    .find(|engine| url.ends_with(&engine.address.to_string()));
+                let page = format!("/debug/blocks?path={path}");
+                let own = engine.expect("known").post(&page, &body).await;
+                let own: Value = own.expect("an overlap");
                 assert_eq!(
                     candidate["overlap_tokens"], own["cached_tokens"],
                     "seed {seed}, chat {chat}, turn {turn} on {url}: {candidate} {own}"
@@ -43,6 +47,9 @@ pub(crate) async fn compare(fleet: &Fleet, seed: u64) -> u64 {
             compared += 1;
         }
     }
-    assert!(held > compared / 4, "nearly nothing was held: {held} of {compared}");
+    assert!(
+        held > compared / 4,
+        "nearly nothing was held: {held} of {compared}"
+    );
     compared
 }

@@ -65,6 +65,27 @@ async fn what_has_begun_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_break_reaches_the_client() {
+    // All in one go: the break is seen before anything was written to the client.
+    let script = |_: &Seen| {
+        let (pieces, receiver) = mpsc::unbounded_channel();
+        pieces.send("data: one\n\n").expect("a stream");
+        pieces.send(BREAK).expect("a stream");
+        Act::Stream(receiver)
+    };
+    let fake = Fake::start(script).await;
+    let router = Router::start(config(), &[&fake]).await;
+    for _ in 0..20 {
+        let mut client = connect(router.main).await;
+        client
+            .send(&crate::http::request("POST", CHAT, "", HELLO))
+            .await;
+        within(client.until(b"one\n\n\r\n")).await;
+        assert!(within(client.closed()).await, "the answer is not whole");
+    }
+}
+
+#[tokio::test]
 async fn other_errors_are_the_clients_to_see() {
     for status in [400, 404, 429, 500] {
         let (bad, other) = (
