@@ -5,25 +5,30 @@ use crate::{
     shell::{self, build_onefill, command, root},
 };
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 
 /// A benchmark that is a Rust program of its own workspace, so that peers' crates stay out of ours.
-fn cargo(name: &str, rest: &[&str]) -> Result<()> {
+fn cargo(name: &str, rest: &[&str], envs: &[(&str, PathBuf)]) -> Result<()> {
     let manifest = root().join("benches").join(name).join("Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut bench = command(cargo, &["run", "--release", "--manifest-path"]);
     shell::run(
         &format!("bench {name}"),
-        bench.arg(manifest).arg("--").args(rest),
+        bench
+            .envs(envs.iter().cloned())
+            .arg(manifest)
+            .arg("--")
+            .args(rest),
     )
 }
 
 /// Runs the benchmark `name`.
 pub fn run(name: &str, rest: &[&str]) -> Result<()> {
     match name {
-        "index" => cargo(name, rest),
+        "index" => cargo(name, rest, &[]),
         "router" => {
             peers::routers()?;
-            cargo(name, rest)
+            cargo(name, rest, &[])
         }
         "fleet" => {
             let peer = peers::vllm()?;
@@ -35,6 +40,13 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
                 .env("ONEFILL_PEERS", routers);
             shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
         }
-        _ => bail!("no benchmark {name:?}: there are index, router, fleet"),
+        "store" => {
+            peers::redis()?;
+            let peer = peers::lmcache()?;
+            let onefill = build_onefill()?;
+            let envs = [("ONEFILL_LMCACHE", peer), ("ONEFILL_BIN", onefill)];
+            cargo(name, rest, &envs)
+        }
+        _ => bail!("no benchmark {name:?}: there are index, router, fleet, store"),
     }
 }
