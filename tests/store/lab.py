@@ -50,9 +50,9 @@ class Store:
     """`onefill store`, killed at the end of the `with`."""
 
     def __init__(self, name, memory, *arguments):
-        self.lm, self.resp, self.admin = free_ports(3)
+        self.lm, self.resp, self.native, self.admin = free_ports(4)
         self.command = [os.environ["ONEFILL_BIN"], "store", "--memory", memory, *map(str, arguments)]
-        for flag in ("lm", "resp", "admin"):
+        for flag in ("lm", "resp", "native", "admin"):
             self.command += [f"--{flag}", f"127.0.0.1:{getattr(self, flag)}"]
         self.log = LOGS / f"{name}.log"
 

@@ -8,15 +8,15 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 /// A benchmark that is a Rust program of its own workspace, so that peers' crates stay out of ours.
-fn cargo(name: &str, rest: &[&str], peers: &[(&str, PathBuf)]) -> Result<()> {
+fn cargo(name: &str, rest: &[&str], envs: &[(&str, PathBuf)]) -> Result<()> {
     let manifest = root().join("benches").join(name).join("Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut bench = command(cargo, &["run", "--release", "--manifest-path"]);
     shell::run(
         &format!("bench {name}"),
         bench
+            .envs(envs.iter().cloned())
             .arg(manifest)
-            .envs(peers.iter().cloned())
             .arg("--")
             .args(rest),
     )
@@ -50,8 +50,15 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
                 .env("ONEFILL_PEERS", routers);
             shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
         }
+        "store" => {
+            peers::redis()?;
+            let peer = peers::lmcache()?;
+            let onefill = build_onefill()?;
+            let envs = [("ONEFILL_LMCACHE", peer), ("ONEFILL_BIN", onefill)];
+            cargo(name, rest, &envs)
+        }
         "chaos" => chaos(rest),
-        _ => bail!("no benchmark {name:?}: there are index, router, fleet, chaos"),
+        _ => bail!("no benchmark {name:?}: there are index, router, fleet, store, chaos"),
     }
 }
 

@@ -41,7 +41,13 @@ const IO: [&str; 8] = [
 ];
 
 /// Modules that decide within a crate that may do IO, and what their text must not name.
-const PURE: [&str; 2] = ["crates/store/src/policy", "crates/store/src/catalog"];
+const PURE: [&str; 5] = [
+    "crates/store/src/policy",
+    "crates/store/src/catalog",
+    "crates/wire/src/lm",
+    "crates/wire/src/native",
+    "crates/wire/src/resp",
+];
 const IMPURE: [&str; 7] = [
     "tokio",
     "std::fs",

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Address for Redis clients, LMCache's redis:// and resp:// among them; `none` for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6380")]
     resp: String,
+    /// Address for our own protocol; `none` for none
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65433")]
+    native: String,
     /// Address for people and monitoring (/metrics, /health, /ready); `none` for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9180")]
     admin: String,
@@ -100,6 +103,7 @@ async fn serve(arguments: &Arguments, config: Config) -> anyhow::Result<()> {
     for (address, speaks) in [
         (&arguments.lm, Speaks::Lm),
         (&arguments.resp, Speaks::Resp(resp)),
+        (&arguments.native, Speaks::Native(Arc::default())),
     ] {
         if let Some(socket) = bind(address)? {
             listeners.push(Listener {

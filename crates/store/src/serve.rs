@@ -10,7 +10,7 @@ pub use connections::Connections;
 
 use crate::{
     admin::{self, Pages},
-    door::RespOptions,
+    door::{NativeOptions, RespOptions},
     ledger::Door,
     store::{Store, StoreConfig, View},
 };
@@ -43,6 +43,8 @@ pub enum Speaks {
     Lm,
     /// RESP.
     Resp(Arc<RespOptions>),
+    /// Our own.
+    Native(Arc<NativeOptions>),
 }
 
 impl Speaks {
@@ -52,6 +54,7 @@ impl Speaks {
         match self {
             Self::Lm => Door::Lm,
             Self::Resp(_) => Door::Resp,
+            Self::Native(_) => Door::Native,
         }
     }
 }

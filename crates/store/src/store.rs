@@ -138,7 +138,12 @@ impl Store {
             if let Some(draft) = self.arena.draft(len) {
                 return Some(draft);
             }
-            drop(catalog.evict(now_ms)?);
+            // Blocks that are being read give no pages back yet: then the next round goes on.
+            let short = self.arena.shortfall(len).max(1);
+            let mut freed = 0;
+            while freed < short {
+                freed += catalog.evict(now_ms)?.block.pages();
+            }
         }
     }
 
@@ -215,9 +220,13 @@ impl View {
         self.ledger().aborted.increment();
     }
 
-    /// Publishes a block, whole; `None` where bytes are missing.
+    /// Publishes a block, whole; `None` where bytes are missing or are not those that were sent.
     pub fn commit(&self, key: &[u8], draft: Draft, put: &Put) -> Option<Inserted> {
         let block = draft.finish()?;
+        if put.sum.is_some_and(|sum| sum != block.checksum()) {
+            self.ledger().aborted.increment();
+            return None;
+        }
         let bytes = block.len() as u64;
         let stored = Arc::new(Stored {
             block,
@@ -323,16 +332,29 @@ impl View {
         found
     }
 
-    /// Takes a block out; whether there was one.
-    pub fn delete(&self, key: &[u8]) -> bool {
+    /// A block is used; its size, if it is there.
+    pub fn touch(&self, key: &[u8]) -> Option<usize> {
         let now_ms = self.store.now_ms();
         let mut catalog = self.store.catalog.lock();
-        let removed = catalog.remove(self.namespace.id, key, Gone::Deleted, now_ms);
-        removed.is_some()
+        catalog.promise(self.namespace.id, key, 0, now_ms)
     }
 
-    /// Makes a block stay, or lets it go; whether there is such a block.
-    pub fn pin(&self, key: &[u8], pinned: bool) -> bool {
+    /// A promise is not wanted; the block's size, if it is there.
+    pub fn release(&self, key: &[u8]) -> Option<usize> {
+        let now_ms = self.store.now_ms();
+        let mut catalog = self.store.catalog.lock();
+        catalog.release(self.namespace.id, key, now_ms)
+    }
+
+    /// Takes a block out; its size, if it was there.
+    pub fn delete(&self, key: &[u8]) -> Option<usize> {
+        let now_ms = self.store.now_ms();
+        let mut catalog = self.store.catalog.lock();
+        catalog.remove(self.namespace.id, key, Gone::Deleted, now_ms)
+    }
+
+    /// Makes a block stay, or lets it go; its size, if it is there.
+    pub fn pin(&self, key: &[u8], pinned: bool) -> Option<usize> {
         let now_ms = self.store.now_ms();
         let mut catalog = self.store.catalog.lock();
         catalog.pin(self.namespace.id, key, pinned, now_ms)

@@ -48,6 +48,8 @@ pub struct Put {
     pub parent: Option<Box<[u8]>>,
     /// What else the door sent.
     pub attributes: Attributes,
+    /// xxh3-128 that the client took of the bytes: others are not kept.
+    pub sum: Option<u128>,
 }
 
 #[derive(Debug)]

@@ -273,15 +273,25 @@ impl Catalog {
         }
     }
 
-    /// Makes a block stay, or lets it go; whether there is such a block.
-    pub fn pin(&mut self, namespace: NamespaceId, key: &[u8], pinned: bool, now_ms: u64) -> bool {
-        let Some(id) = self.live(namespace, key, now_ms) else {
-            return false;
-        };
-        if let Some(record) = self.record_mut(id) {
-            record.pinned = pinned;
-        }
-        true
+    /// A promise is not wanted; the block's size, if it is there.
+    pub fn release(&mut self, namespace: NamespaceId, key: &[u8], now_ms: u64) -> Option<usize> {
+        let id = self.live(namespace, key, now_ms)?;
+        self.fetched(id);
+        self.record(id).map(|record| record.stored.block.len())
+    }
+
+    /// Makes a block stay, or lets it go; its size, if it is there.
+    pub fn pin(
+        &mut self,
+        namespace: NamespaceId,
+        key: &[u8],
+        pinned: bool,
+        now_ms: u64,
+    ) -> Option<usize> {
+        let id = self.live(namespace, key, now_ms)?;
+        let record = self.record_mut(id)?;
+        record.pinned = pinned;
+        Some(record.stored.block.len())
     }
 
     /// Whether records take more than they may.

@@ -98,6 +98,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         Ok(())
     }
 
+    /// Reads as many bytes as `into` is long.
+    pub(crate) async fn read(&mut self, into: &mut [u8]) -> Result<(), DoorError> {
+        let here = into.len().min(self.end - self.start);
+        into[..here].copy_from_slice(&self.input[self.start..self.start + here]);
+        self.take(here);
+        let mut filled = here;
+        while filled < into.len() {
+            let count = stalled(self.stream.read(&mut into[filled..])).await?;
+            if count == 0 {
+                return Err(DoorError::Cut);
+            }
+            filled += count;
+        }
+        Ok(())
+    }
+
     /// Takes bytes that nobody wants.
     pub(crate) async fn skip(&mut self, mut count: u64) -> Result<(), DoorError> {
         loop {
@@ -148,22 +164,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             self.output.extend_from_slice(tail);
             return self.flush_if_much().await;
         }
-        let (mut head, mut turn) = (0, 0);
-        while at < end {
+        let (mut head, mut behind, mut turn) = (0, 0, 0);
+        while at < end || behind < tail.len() {
             let mut slices: SmallVec<[IoSlice<'_>; 4]> = SmallVec::new();
             let ahead = self.output.get(head..).unwrap_or_default();
             if !ahead.is_empty() {
                 slices.push(IoSlice::new(ahead));
             }
+            let parts = block.slices(at, end).take(SLICES_MAX);
+            let parts_len: usize = parts.map(|part| part.len()).sum();
             slices.extend(block.slices(at, end).take(SLICES_MAX));
+            if parts_len == end - at {
+                slices.push(IoSlice::new(&tail[behind..]));
+            }
             let count = some(stalled(self.stream.write_vectored(&slices)).await?)?;
             let of_head = count.min(ahead.len());
+            let of_block = (count - of_head).min(parts_len);
             head += of_head;
-            at += count - of_head;
+            at += of_block;
+            behind += count - of_head - of_block;
             pass(&mut turn, count).await;
         }
         self.output.clear();
-        self.output.extend_from_slice(tail);
         Ok(())
     }
 }

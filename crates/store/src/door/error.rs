@@ -1,6 +1,6 @@
 //! Why a connection ended.
 
-use onefill_wire::{lm::LmError, resp::RespError};
+use onefill_wire::{lm::LmError, native::NativeError, resp::RespError};
 use std::io;
 
 /// Why a connection ended other than by the client's own will.
@@ -15,6 +15,9 @@ pub enum DoorError {
     /// Bytes that are no command.
     #[error("not lm: {0}")]
     Lm(#[from] LmError),
+    /// Bytes that are no frame.
+    #[error("not native: {0}")]
+    Native(#[from] NativeError),
     /// Bytes that are no command.
     #[error("not RESP: {0}")]
     Resp(#[from] RespError),
@@ -30,7 +33,7 @@ impl DoorError {
         match self {
             Self::Cut => "cut",
             Self::Stalled => "stalled",
-            Self::Lm(_) | Self::Resp(_) => "protocol",
+            Self::Lm(_) | Self::Native(_) | Self::Resp(_) => "protocol",
             Self::Io(_) => "io",
         }
     }

@@ -64,6 +64,15 @@ impl Arena {
         Some(Draft::new(self.clone(), runs, len))
     }
 
+    /// Pages that must come free, at least, before there is a place for a block of `len` bytes.
+    #[must_use]
+    pub fn shortfall(&self, len: usize) -> usize {
+        match Draft::pages(len) {
+            0 => 0,
+            pages => self.0.free.lock().shortfall(pages),
+        }
+    }
+
     /// Told each time that pages come free.
     pub(crate) fn freed(&self) -> &Notify {
         &self.0.freed

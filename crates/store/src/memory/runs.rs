@@ -41,6 +41,20 @@ impl FreeRuns {
         self.pages
     }
 
+    /// Pages that must come free, at least, before `pages` can be taken; 0 where they can be.
+    pub(super) fn shortfall(&self, pages: usize) -> usize {
+        if self
+            .by_len
+            .last()
+            .is_some_and(|(longest, _)| *longest >= pages)
+        {
+            return 0;
+        }
+        let longest = self.by_len.iter().rev().take(RUNS_MAX);
+        let most: usize = longest.map(|(len, _)| len).sum();
+        pages.saturating_sub(most)
+    }
+
     fn page_of(&self, run: &BytesMut) -> usize {
         (run.as_ptr().addr() - self.base) / PAGE
     }
@@ -48,7 +62,7 @@ impl FreeRuns {
     /// Takes `pages` pages in as few runs as can be; `None` where that many are not free, or only
     /// in more than [`RUNS_MAX`] runs.
     pub(super) fn take(&mut self, pages: usize) -> Option<Runs> {
-        if pages > self.pages {
+        if self.shortfall(pages) > 0 {
             return None;
         }
         let mut runs = Runs::new();

@@ -2,7 +2,7 @@
 
 use super::{Config, Connections, Speaks};
 use crate::{
-    door::{Conn, serve_lm, serve_resp},
+    door::{Conn, serve_lm, serve_native, serve_resp},
     store::View,
 };
 use std::{
@@ -134,6 +134,7 @@ async fn serve(
     let conn = Conn::new(stream, shutdown);
     match guest.speaks {
         Speaks::Lm => serve_lm(conn, guest.view).await,
+        Speaks::Native(options) => serve_native(conn, guest.view, &options).await,
         Speaks::Resp(options) => serve_resp(conn, guest.view, options, id).await,
     }
 }

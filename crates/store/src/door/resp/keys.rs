@@ -27,7 +27,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     pub(super) fn del(&mut self, args: &Args) {
-        let found = args.from(1).filter(|key| self.view.delete(key)).count();
+        let found = args
+            .from(1)
+            .filter(|key| self.view.delete(key).is_some())
+            .count();
         self.reply().count(found);
     }
 
