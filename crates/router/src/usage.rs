@@ -20,6 +20,9 @@ pub(crate) struct Tail {
 impl Tail {
     /// The next piece.
     pub(crate) fn push(&mut self, piece: &Bytes) {
+        if piece.is_empty() {
+            return; // HTTP/2 may send any number of them: nothing would drop them again
+        }
         self.bytes += piece.len();
         self.pieces.push_back(piece.clone());
         while let Some(first) = self.pieces.front()

@@ -53,3 +53,12 @@ fn a_long_answer_keeps_only_its_tail() {
     assert!(tail.bytes < TAIL_BYTES + 100);
     assert!(tail.pieces.len() <= TAIL_BYTES / 100 + 1);
 }
+
+#[test]
+fn empty_pieces_take_no_room() {
+    let mut tail = Tail::default();
+    for _ in 0..10_000 {
+        tail.push(&Bytes::new());
+    }
+    assert_eq!(tail.pieces.len(), 0);
+}
