@@ -2,10 +2,20 @@
 
 use serde_json::{Value, json};
 
-/// Bytes of the first request's text.
-const START_BYTES: usize = 7_000;
-/// Bytes at which the next conversation begins.
-const END_BYTES: usize = 9_500;
+/// Bytes of the first request's text ...
+const START_BYTES: usize = 4_000;
+/// ... and those at which the next conversation begins: 8 KB in the mean, in 33 turns.
+const END_BYTES: usize = 12_000;
+
+/// Different words.
+const VOCABULARY: u64 = 3_000;
+
+/// The finaliser of `SplitMix64`.
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
 
 /// Words by a seed: a multiplicative generator (Knuth's MMIX constants).
 pub struct Words(u64);
@@ -23,12 +33,13 @@ impl Words {
         self.0 >> 33
     }
 
+    /// Words of a vocabulary, as texts of people have.
     fn text(&mut self, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + 12);
         while text.len() < bytes {
-            let word = self.next();
+            let word = mix(self.next() % VOCABULARY);
             for place in 0..3 + word % 7 {
-                text.push(char::from(b'a' + ((word >> (place * 3)) % 26) as u8));
+                text.push(char::from(b'a' + ((word >> (8 + place * 5)) % 26) as u8));
             }
             text.push(' ');
         }

@@ -64,9 +64,14 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
+fn log_of(name: &str) -> PathBuf {
+    let name = name.replace(' ', "-");
+    std::env::temp_dir().join(format!("onefill-bench-{name}.log"))
+}
+
 /// Starts a program with these words; what it says goes into a file.
 fn start(name: &str, program: PathBuf, words: &[String]) -> Result<Child> {
-    let log = File::create(std::env::temp_dir().join(format!("onefill-bench-{name}.log")))?;
+    let log = File::create(log_of(name))?;
     Command::new(&program)
         .args(words)
         .env("RUST_LOG", "warn")
@@ -96,7 +101,8 @@ impl Stand {
             let (port, events, replay) = (free_port()?, free_port()?, free_port()?);
             let line = format!(
                 "engine --listen 127.0.0.1:{port} --events tcp://*:{events} --replay tcp://*:{replay} \
-                 --blocks 8192 --block-size 16 --prefill-rate 0 --decode-rate 0 --tokenizer {tokenizer}"
+                 --blocks 4096 --block-size 64 --prefix-caching-hash-algo xxhash_cbor --prefill-rate 0 \
+                 --decode-rate 0 --tokenizer {tokenizer}"
             );
             let program = start(&format!("engine-{number}"), onefill.clone(), &words(&line))?;
             urls.push(format!("http://127.0.0.1:{port}"));
@@ -118,16 +124,16 @@ impl Stand {
             let port = free_port()?;
             let replicas: String = urls.iter().map(|url| format!(" --replica {url}")).collect();
             let line = format!("router --listen 127.0.0.1:{port} --policy {policy}{replicas}");
-            let program = start(&name.replace(' ', "-"), onefill.clone(), &words(&line))?;
+            let program = start(name, onefill.clone(), &words(&line))?;
             stand.add(name, kind, port, program).await?;
         }
         for (name, line) in [
-            ("smg", "launch --policy cache_aware"),
-            ("vllm-router", "--policy cache_aware"),
+            ("smg", "launch --policy cache_aware --log-level warn"),
+            ("vllm-router", "--policy cache_aware --log-level warning"),
         ] {
             let (port, spare) = (free_port()?, free_port()?);
             let line = format!(
-                "{line} --host 127.0.0.1 --port {port} --prometheus-port {spare} --log-level warn --worker-urls {}",
+                "{line} --host 127.0.0.1 --port {port} --prometheus-port {spare} --worker-urls {}",
                 urls.join(" ")
             );
             let program = start(name, peers.join(name), &words(&line))?;
@@ -145,9 +151,10 @@ impl Stand {
     ) -> Result<()> {
         let process = program.id().context("a program that runs")?;
         self._programs.push(program);
-        ready(port)
-            .await
-            .with_context(|| format!("{name} does not pass requests on"))?;
+        ready(port).await.with_context(|| {
+            let log = log_of(name);
+            format!("{name} does not pass requests on, see {}", log.display())
+        })?;
         self.doors.push(Door {
             name,
             kind,

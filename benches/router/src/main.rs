@@ -2,7 +2,7 @@
 //!
 //! Run by `cargo xtask bench router [--rounds N] [--requests N] [--seconds N]`. Every door is up all
 //! the time and they take turns, so that a noisy moment of the machine is everybody's. A
-//! conversation grows by a turn a request around 8 KB, as an agent's does, and then another begins.
+//! conversation grows by a turn a request, from 4 to 12 KB, and then another begins.
 //!
 //! Needs ONEFILL_BIN, ONEFILL_PEERS (a virtual environment) and ONEFILL_TOKENIZER (a folder).
 
