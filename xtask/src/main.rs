@@ -8,6 +8,7 @@
 
 mod bench;
 mod law;
+mod licences;
 mod peers;
 mod shell;
 mod test;
@@ -19,7 +20,7 @@ usage: cargo xtask TASK
 
   test            install what the tests need, then run every test, those with real peers too
   test --fast     leave the tests with real peers (vLLM) out
-  test NAME...    only these parts: lint, rust, law, vllm
+  test NAME...    only these parts: lint, rust, law, licences, vllm
   bench NAME      a benchmark beside the peers: index, router, fleet (further arguments go to it)
   vllm            install the vLLM peer into the cache folder and say where it is
   peers           install the peers of the benchmarks
