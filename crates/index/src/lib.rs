@@ -9,6 +9,8 @@
 
 mod aliases;
 mod copies;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hasher;
 mod heads;
 mod heap;
