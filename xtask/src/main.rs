@@ -8,6 +8,7 @@
 
 mod bench;
 mod law;
+mod licences;
 mod peers;
 mod shell;
 mod test;
@@ -19,7 +20,7 @@ usage: cargo xtask TASK
 
   test            install what the tests need, then run every test, those with real peers too
   test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
-  test NAME...    only these parts: lint, rust, law, store, vllm
+  test NAME...    only these parts: lint, rust, law, licences, store, vllm
   bench NAME      a benchmark beside the peers: index, router, fleet, store (further arguments go to it);
                   chaos [SECONDS]: ten minutes of faults under load
   vllm            install the vLLM peer into the cache folder and say where it is

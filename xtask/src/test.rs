@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 5] = ["lint", "rust", "law", "store", "vllm"];
+const PARTS: [&str; 6] = ["lint", "rust", "law", "licences", "store", "vllm"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -27,9 +27,10 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 5] = [
+    let steps: [Part; 6] = [
         ("lint", lint),
         ("law", law),
+        ("licences", licences),
         ("rust", rust),
         ("store", store),
         ("vllm", vllm),
@@ -93,21 +94,39 @@ fn rust() -> Result<()> {
 
 /// The law of dependencies of ARCHITECTURE.md, read from `cargo metadata`.
 fn law() -> Result<()> {
-    let output = command("cargo", &["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let mut faults = crate::law::faults(&metadata);
+    let mut faults = crate::law::faults(&metadata(&["--no-deps"])?);
     for source in sources(&root().join("crates"))? {
         let name = source.strip_prefix(root()).unwrap_or(&source);
         let text = std::fs::read_to_string(&source)?;
         faults.extend(crate::law::impurities(&name.to_string_lossy(), &text));
     }
-    for fault in &faults {
-        println!("law: {fault}");
+    none_of(&faults, "dependencies break the law")
+}
+
+/// Licences of everything built in, against deny.toml.
+fn licences() -> Result<()> {
+    let allowed = crate::licences::allowed(&std::fs::read_to_string(root().join("deny.toml"))?);
+    let faults = crate::licences::faults(&metadata(&["--locked"])?, &allowed);
+    none_of(&faults, "packages have a licence that is not allowed")
+}
+
+fn metadata(args: &[&str]) -> Result<serde_json::Value> {
+    let mut cargo = command("cargo", &["metadata", "--format-version", "1"]);
+    let output = cargo.args(args).output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn none_of(faults: &[String], what: &str) -> Result<()> {
+    for fault in faults {
+        println!("{fault}");
     }
     if faults.is_empty() {
         Ok(())
     } else {
-        bail!("{} dependencies break the law", faults.len())
+        bail!("{} {what}", faults.len())
     }
 }
 

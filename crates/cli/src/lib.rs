@@ -4,6 +4,8 @@
 pub mod config;
 mod demo;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod logs;
 mod router;
 mod stop;

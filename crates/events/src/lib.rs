@@ -3,6 +3,8 @@
 
 mod decode;
 pub mod encode;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod msgpack;
 mod pack;
 

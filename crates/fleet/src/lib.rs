@@ -5,6 +5,8 @@ mod ask;
 mod discovery;
 mod feed;
 mod figures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod kubernetes;
 mod registry;
 mod sequence;

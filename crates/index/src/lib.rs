@@ -10,6 +10,8 @@
 mod aliases;
 mod copies;
 mod fresh;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hasher;
 mod heads;
 mod heap;

@@ -4,6 +4,8 @@
 
 mod conversation;
 mod dialect;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod load;
 pub mod remote;
 mod scan;

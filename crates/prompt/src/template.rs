@@ -68,6 +68,12 @@ impl Template {
         })
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn with_fuel(mut self, fuel: u64) -> Self {
+        self.environment.set_fuel(Some(fuel));
+        self
+    }
+
     pub(crate) fn render(&self, conversation: &Conversation) -> Result<String, Error> {
         let template = self.environment.get_template("chat")?;
         let or_none = |value: &Json| {

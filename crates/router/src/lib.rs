@@ -23,6 +23,8 @@ mod debug;
 mod door;
 mod error;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod headers;
 mod metrics;
 mod models;

@@ -33,6 +33,22 @@ impl Tail {
         }
     }
 
+    /// What is kept has a bound.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn assert_bounded(&self) {
+        let first = self.pieces.front().map_or(0, Bytes::len);
+        assert!(
+            self.bytes < TAIL_BYTES + first.max(1),
+            "{} bytes",
+            self.bytes
+        );
+        assert!(
+            self.pieces.len() <= TAIL_BYTES,
+            "{} pieces",
+            self.pieces.len()
+        );
+    }
+
     /// What was reported, if it was.
     pub(crate) fn usage(self) -> Usage {
         if let [only] = self.pieces.as_slices().0
