@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import lab
+from durable import durable
 from lab import check
 
 LOOKUPS = 1000
@@ -94,6 +95,7 @@ def main():
     plain()
     lmcache()
     deadlock()
+    durable(20)
     lab.report()
 
 

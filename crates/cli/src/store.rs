@@ -6,6 +6,7 @@ use crate::logs::{self, LogFormat};
 use anyhow::Context as _;
 use onefill_store::{
     Config, Listener, Speaks, StoreConfig,
+    disk::DiskConfig,
     door::{Profile, RespOptions},
     policy,
 };
@@ -31,6 +32,12 @@ pub(crate) struct Arguments {
     /// Memory for blocks
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = bytes::parse)]
     memory: usize,
+    /// Folder of the disk tier; none without
+    #[arg(long, value_name = "FOLDER")]
+    disk: Option<std::path::PathBuf>,
+    /// Room on disk
+    #[arg(long, value_name = "SIZE", default_value = "100GiB", value_parser = bytes::parse)]
+    disk_size: usize,
     /// What goes first when memory is full: lru or s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
     policy: policy::Choice,
@@ -57,6 +64,9 @@ pub(crate) struct Arguments {
     log_format: LogFormat,
 }
 
+/// Blocks that wait to be written to disk take at most one part in this many of the memory.
+const DISK_QUEUE_SHARE: usize = 4;
+
 fn choice(text: &str) -> Result<policy::Choice, String> {
     let mut all = policy::Choice::ALL.into_iter();
     all.find(|choice| choice.name() == text)
@@ -80,6 +90,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             memory_bytes: arguments.memory,
             policy: arguments.policy,
             lease: Duration::from_secs(arguments.lease_seconds),
+            disk: arguments.disk.clone().map(|path| DiskConfig {
+                path,
+                bytes: arguments.disk_size as u64,
+                queue_bytes: arguments.memory / DISK_QUEUE_SHARE,
+            }),
         },
         threads: arguments.threads.unwrap_or(cores),
         connections_max: arguments.connections_max,
