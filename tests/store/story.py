@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import lab
+from apart import bounded, tenants
 from durable import durable
 from lab import check
 
@@ -96,6 +97,8 @@ def main():
     lmcache()
     deadlock()
     durable(20)
+    tenants()
+    bounded()
     lab.report()
 
 

@@ -154,3 +154,48 @@ fn real_files_keep_records() {
     }
     assert_eq!(tier.stat().broken.get(), 0);
 }
+
+/// 100 GB of blocks of 2 MiB: headers as they are, the blocks' bytes as holes of sparse files.
+#[test]
+fn a_start_over_100_gigabytes_is_short() {
+    const BLOCK: u64 = 2 << 20;
+    const SEGMENTS: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let device = Folder::open(folder.path().to_owned()).unwrap();
+    let (mut blocks, mut bytes) = (0, 0);
+    for segment in 0..SEGMENTS {
+        let file = device.create(segment).unwrap();
+        let write = |at, bytes: &[u8]| file.write_at(at, &[std::io::IoSlice::new(bytes)]);
+        write(0, &format::segment_header(segment, 7)).unwrap();
+        let mut at = ALIGN as u64;
+        while at < 512 << 20 {
+            let record = Record {
+                segment,
+                offset: at,
+                serial: blocks,
+                gone: false,
+                len: BLOCK,
+                sum: 0,
+                expires_unix_ms: 0,
+                attributes: Attributes::None,
+                namespace: b"n".to_vec(),
+                key: format!("meta-llama/Llama-3.1-8B-Instruct@01000100@0@{blocks:064x}")
+                    .into_bytes(),
+            };
+            write(at, &record.encode(7)).unwrap();
+            at += record.disk_len();
+            blocks += 1;
+            bytes += BLOCK;
+        }
+        // The last block's bytes end the file.
+        write(at - 1, &[0]).unwrap();
+    }
+    assert!(bytes > 100_000_000_000);
+    let start = std::time::Instant::now();
+    let mut index = Index::default();
+    let found = recover::recover(&device, &mut index, &crate::Namespaces::default()).unwrap();
+    let took = start.elapsed();
+    println!("{blocks} blocks, {} GB: {took:?}", bytes / 1_000_000_000);
+    assert_eq!((index.len() as u64, found.broken), (blocks, 0));
+    assert!(took.as_secs() < 10, "{took:?}");
+}
