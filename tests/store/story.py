@@ -8,6 +8,8 @@ import subprocess
 import threading
 
 import lab
+from apart import bounded, tenants
+from durable import durable
 from lab import check
 
 LOOKUPS = 1000
@@ -94,6 +96,9 @@ def main():
     plain()
     lmcache()
     deadlock()
+    durable(20)
+    tenants()
+    bounded()
     lab.report()
 
 

@@ -156,6 +156,11 @@ fn store() -> Result<()> {
         }
     };
     let onefill = build_onefill()?;
+    let faults = ["test", "--profile", "fast", "-p", "onefill-store", "--lib"];
+    let mut faults = command("cargo", &faults);
+    faults.args(["no_fault_gives_a_wrong_byte", "--", "--nocapture"]);
+    let faults = faults.env("ONEFILL_FAULTS", "1000000");
+    shell::run("a million faults on disk", faults)?;
     let mut story = command("python3", &["-u", "tests/store/story.py"]);
     let story = story
         .env("ONEFILL_LMCACHE", &peer)

@@ -1,15 +1,27 @@
 //! `onefill store`: blocks in tiers, for engines to share.
 
 mod bytes;
+mod file;
 
-use crate::logs::{self, LogFormat};
+use crate::{
+    EXIT_USAGE,
+    logs::{self, LogFormat},
+};
 use anyhow::Context as _;
+use file::{Door, File};
 use onefill_store::{
     Config, Listener, Speaks, StoreConfig,
-    door::{Profile, RespOptions},
+    disk::DiskConfig,
+    door::{NativeOptions, Profile, RespOptions},
     policy,
 };
-use std::{net::TcpListener, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +43,12 @@ pub(crate) struct Arguments {
     /// Memory for blocks
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = bytes::parse)]
     memory: usize,
+    /// Folder of the disk tier; none without
+    #[arg(long, value_name = "FOLDER")]
+    disk: Option<PathBuf>,
+    /// Room on disk
+    #[arg(long, value_name = "SIZE", default_value = "100GiB", value_parser = bytes::parse)]
+    disk_size: usize,
     /// What goes first when memory is full: lru or s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
     policy: policy::Choice,
@@ -52,10 +70,16 @@ pub(crate) struct Arguments {
     /// Connections at once
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     connections_max: usize,
+    /// Further listeners, users and tenants, in TOML (docs/store.md)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// text or json
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
+
+/// Blocks that wait to be written to disk take at most one part in this many of the memory.
+const DISK_QUEUE_SHARE: usize = 4;
 
 fn choice(text: &str) -> Result<policy::Choice, String> {
     let mut all = policy::Choice::ALL.into_iter();
@@ -80,40 +104,80 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             memory_bytes: arguments.memory,
             policy: arguments.policy,
             lease: Duration::from_secs(arguments.lease_seconds),
+            disk: arguments.disk.clone().map(|path| DiskConfig {
+                path,
+                bytes: arguments.disk_size as u64,
+                queue_bytes: arguments.memory / DISK_QUEUE_SHARE,
+            }),
         },
         threads: arguments.threads.unwrap_or(cores),
         connections_max: arguments.connections_max,
         drain: Duration::from_secs(10),
     };
+    let file = arguments.config.as_deref().map(file::read).transpose();
+    let folder = arguments.config.as_deref().and_then(Path::parent);
+    let folder = folder.unwrap_or(Path::new("."));
+    let bound = file.and_then(|file| listeners(arguments, &file.unwrap_or_default(), folder));
+    let listeners = match bound {
+        Ok(listeners) => listeners,
+        Err(fault) => {
+            logs::say(format_args!("onefill: {fault:#}"));
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(arguments, config))?;
+    runtime.block_on(serve(config, listeners, arguments))?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(arguments: &Arguments, config: Config) -> anyhow::Result<()> {
-    let resp = Arc::new(RespOptions {
+/// The listeners of the flags and of the file, bound.
+fn listeners(arguments: &Arguments, file: &File, folder: &Path) -> anyhow::Result<Vec<Listener>> {
+    let resp = Speaks::Resp(Arc::new(RespOptions {
         profile: arguments.lmcache_profile,
         allow_flush: arguments.allow_flush,
-        ..RespOptions::default()
-    });
+        users: file.users(folder)?,
+    }));
+    let native = Speaks::Native(Arc::new(NativeOptions {
+        tokens: file.tokens(folder)?,
+    }));
     let mut listeners = Vec::new();
+    let mut add = |address: &str, speaks: &Speaks, namespace: &str, block_bytes| {
+        let bound = bind(address)?.map(|socket| Listener {
+            socket,
+            speaks: speaks.clone(),
+            namespace: namespace.to_owned(),
+            block_bytes,
+        });
+        listeners.extend(bound);
+        anyhow::Ok(())
+    };
     for (address, speaks) in [
-        (&arguments.lm, Speaks::Lm),
-        (&arguments.resp, Speaks::Resp(resp)),
-        (&arguments.native, Speaks::Native(Arc::default())),
+        (&arguments.lm, &Speaks::Lm),
+        (&arguments.resp, &resp),
+        (&arguments.native, &native),
     ] {
-        if let Some(socket) = bind(address)? {
-            listeners.push(Listener {
-                socket,
-                speaks,
-                namespace: arguments.namespace.clone(),
-                block_bytes: None,
-            });
-        }
+        add(address, speaks, &arguments.namespace, None)?;
     }
+    for listener in &file.listener {
+        let speaks = match listener.door {
+            Door::Lm => &Speaks::Lm,
+            Door::Resp => &resp,
+            Door::Native => &native,
+        };
+        let block_bytes = listener.block_bytes;
+        add(&listener.address, speaks, &listener.namespace, block_bytes)?;
+    }
+    Ok(listeners)
+}
+
+async fn serve(
+    config: Config,
+    listeners: Vec<Listener>,
+    arguments: &Arguments,
+) -> anyhow::Result<()> {
     let admin = bind(&arguments.admin)?;
     let address = |socket: &TcpListener| socket.local_addr().map_err(anyhow::Error::from);
     for listener in &listeners {

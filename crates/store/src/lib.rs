@@ -3,6 +3,7 @@
 //! ```text
 //! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (policy: which goes next)
 //!                                  -> memory    where their bytes lie
+//!                                  -> disk      where they lie too, behind memory
 //! ```
 //!
 //! A block is visible only once all its bytes are there, and leaves only once its bytes have been
@@ -11,6 +12,7 @@
 
 mod admin;
 pub mod catalog;
+pub mod disk;
 pub mod door;
 mod ledger;
 pub mod memory;

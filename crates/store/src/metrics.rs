@@ -13,6 +13,7 @@ use std::fmt::{Display, Write as _};
 pub(crate) fn text(store: &Store, connections: &Connections) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     tiers(&mut page, store);
+    disk(&mut page, store);
     doors(&mut page, connections);
     namespaces(&mut page, store);
     ledgers(&mut page, store);
@@ -75,6 +76,47 @@ fn tiers(page: &mut Page, store: &Store) {
     ];
     for (name, help, value) in gauges {
         page.gauge(&format!("onefill_store_{name}"), help, value);
+    }
+}
+
+fn disk(page: &mut Page, store: &Store) {
+    let Some(disk) = store.disk() else {
+        return;
+    };
+    let (blocks, bytes, waiting) = disk.sizes();
+    page.gauge("onefill_store_disk_blocks", "Blocks on disk", blocks);
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    page.gauge("onefill_store_disk_bytes", "Bytes of segments", bytes);
+    page.gauge(
+        "onefill_store_disk_waiting_bytes",
+        "Bytes that wait to be written",
+        waiting,
+    );
+    let stat = disk.stat();
+    let counters = [
+        ("hits", "Blocks read from disk", &stat.hits),
+        ("written", "Blocks written to disk", &stat.written),
+        (
+            "dropped",
+            "Blocks not written, because too many waited",
+            &stat.dropped,
+        ),
+        ("faults", "Writes and reads that failed", &stat.faults),
+        (
+            "corrupt",
+            "Blocks on disk that failed their check",
+            &stat.corrupt,
+        ),
+        (
+            "broken",
+            "Headers that the start found broken",
+            &stat.broken,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        let name = format!("onefill_store_disk_{name}_total");
+        page.family(&name, "counter", help);
+        page.sample(&name, &[], counter.get());
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn run(
     admin: Option<TcpListener>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let store = Store::new(&config.store);
+    let store = Store::open(&config.store).map_err(io::Error::other)?;
     let connections = Arc::new(Connections::new(config.connections_max));
     let threads = Threads::start(&config, &connections, &shutdown)?;
     for listener in listeners {
@@ -112,6 +112,9 @@ pub async fn run(
     }
     sweep(&store, &shutdown).await;
     threads.end().await;
+    if let Some(disk) = store.disk() {
+        disk.close();
+    }
     Ok(())
 }
 

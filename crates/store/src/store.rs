@@ -1,7 +1,8 @@
 //! The core that all doors open on.
 
 use crate::{
-    catalog::{Catalog, Count, Gone, Inserted, Limits, Page, Put, Stored},
+    catalog::{Catalog, Condition, Count, Gone, Inserted, Limits, Page, Put, Stored},
+    disk::{DiskConfig, DiskError, DiskTier, Place, unix_ms},
     ledger::{Door, Ledger, Refusal},
     memory::{Arena, Draft, PAGE},
     namespace::{Namespace, Namespaces},
@@ -36,6 +37,8 @@ pub struct StoreConfig {
     pub policy: policy::Choice,
     /// How long a block stays readable after a client was told that it is there.
     pub lease: Duration,
+    /// The disk tier, if there shall be one.
+    pub disk: Option<DiskConfig>,
 }
 
 impl Default for StoreConfig {
@@ -44,6 +47,7 @@ impl Default for StoreConfig {
             memory_bytes: 4 << 30,
             policy: policy::Choice::default(),
             lease: Duration::from_secs(5),
+            disk: None,
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct Store {
     arena: Arena,
     catalog: Mutex<Catalog>,
     namespaces: Namespaces,
+    disk: Option<Arc<DiskTier>>,
     lease_ms: u64,
     started: Instant,
 }
@@ -74,9 +79,25 @@ pub struct Stat {
 }
 
 impl Store {
-    /// An empty store.
+    /// A store with what its disk tier holds; an empty one without.
+    pub fn open(config: &StoreConfig) -> Result<Arc<Self>, DiskError> {
+        let namespaces = Namespaces::default();
+        let disk = config.disk.as_ref();
+        let disk = disk.map(|disk| DiskTier::open(disk, &namespaces).map(Arc::new));
+        Ok(Self::over(config, namespaces, disk.transpose()?))
+    }
+
+    /// An empty store in memory alone.
     #[must_use]
     pub fn new(config: &StoreConfig) -> Arc<Self> {
+        Self::over(config, Namespaces::default(), None)
+    }
+
+    fn over(
+        config: &StoreConfig,
+        namespaces: Namespaces,
+        disk: Option<Arc<DiskTier>>,
+    ) -> Arc<Self> {
         let arena = Arena::new(config.memory_bytes);
         let limits = Limits {
             record_bytes_max: (config.memory_bytes / RECORDS_SHARE).max(RECORDS_MIN),
@@ -85,7 +106,8 @@ impl Store {
         Arc::new(Self {
             catalog: Mutex::new(Catalog::new(config.policy.build(), limits)),
             arena,
-            namespaces: Namespaces::default(),
+            namespaces,
+            disk,
             lease_ms: u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
             started: Instant::now(),
         })
@@ -95,6 +117,12 @@ impl Store {
     #[must_use]
     pub fn namespaces(&self) -> &Namespaces {
         &self.namespaces
+    }
+
+    /// The disk tier, if there is one.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Arc<DiskTier>> {
+        self.disk.as_ref()
     }
 
     /// Milliseconds since the store began.
@@ -232,10 +260,10 @@ impl View {
             block,
             attributes: put.attributes,
         });
-        let now_ms = self.store.now_ms();
-        let mut catalog = self.store.catalog.lock();
-        let inserted = catalog.insert(self.namespace.id, key, stored, put, now_ms);
-        drop(catalog);
+        let inserted = match put.condition {
+            Condition::Absent if self.on_disk(key).is_some() => Inserted::Unmet,
+            _ => self.insert(key, &stored, put),
+        };
         let ledger = self.ledger();
         if inserted != Inserted::Unmet {
             ledger.puts.increment();
@@ -249,6 +277,65 @@ impl View {
         // It may be evicted now, which it could not while it was being written.
         self.store.arena.freed().notify_waiters();
         Some(inserted)
+    }
+
+    /// Into memory, and behind that to disk.
+    fn insert(&self, key: &[u8], stored: &Arc<Stored>, put: &Put) -> Inserted {
+        let now_ms = self.store.now_ms();
+        let mut catalog = self.store.catalog.lock();
+        let inserted = catalog.insert(self.namespace.id, key, Arc::clone(stored), put, now_ms);
+        drop(catalog);
+        if let Some(disk) = self.store.disk()
+            && inserted != Inserted::Unmet
+        {
+            let left = put.expires_ms.map(|end| end.saturating_sub(now_ms));
+            let expires = left.map_or(0, |left| unix_ms().saturating_add(left));
+            disk.offer(&self.namespace, key, stored, expires);
+        }
+        inserted
+    }
+
+    fn on_disk(&self, key: &[u8]) -> Option<Place> {
+        self.store.disk()?.find(self.namespace.id, key)
+    }
+
+    /// Reads a block from disk into memory. Several who want it read it once.
+    async fn fetch(&self, key: &[u8]) -> Option<Arc<Stored>> {
+        let disk = self.store.disk()?;
+        let namespace = self.namespace.id;
+        let place = disk.find(namespace, key)?;
+        let Some(_flight) = disk.take_off(namespace, key).await else {
+            let now_ms = self.store.now_ms();
+            return self.store.catalog.lock().get(namespace, key, now_ms).ok();
+        };
+        let len = usize::try_from(place.len).ok()?;
+        let draft = self.store.reserve(len).await.ok()?;
+        let (tier, owned) = (Arc::clone(disk), Box::<[u8]>::from(key));
+        let read = move || tier.read(namespace, &owned, &place, draft);
+        let block = tokio::task::spawn_blocking(read).await.ok()??;
+        let stored = Arc::new(Stored {
+            block,
+            attributes: place.attributes,
+        });
+        let now_ms = self.store.now_ms();
+        let left = place.expires_unix_ms.checked_sub(unix_ms());
+        let put = Put {
+            condition: Condition::Absent,
+            expires_ms: left.map(|left| now_ms + left),
+            attributes: place.attributes,
+            ..Put::default()
+        };
+        let mut catalog = self.store.catalog.lock();
+        if catalog.insert(namespace, key, Arc::clone(&stored), &put, now_ms) == Inserted::Unmet {
+            // A newer one was put while this one was read.
+            return catalog.get(namespace, key, now_ms).ok();
+        }
+        // It was taken out, or put anew and let go, while it was read: what was read is old.
+        if disk.find(namespace, key).map(|now| now.serial) != Some(place.serial) {
+            catalog.remove(namespace, key, Gone::Deleted, now_ms);
+            return None;
+        }
+        Some(stored)
     }
 
     /// Publishes a block with a flipped bit, as bad memory would leave it.
@@ -279,6 +366,10 @@ impl View {
         let found = match found {
             Ok(stored) => self.checked(key, stored).await,
             Err(gone) => Err(gone),
+        };
+        let found = match found {
+            Ok(stored) => Ok(stored),
+            Err(gone) => self.fetch(key).await.ok_or(gone),
         };
         let ledger = self.ledger();
         match &found {
@@ -325,6 +416,8 @@ impl View {
         let mut catalog = self.store.catalog.lock();
         let found = catalog.promise(self.namespace.id, key, lease_ms, now_ms);
         drop(catalog);
+        let on_disk = || usize::try_from(self.on_disk(key)?.len).ok();
+        let found = found.or_else(on_disk);
         self.ledger().lookups.increment();
         if found.is_some() {
             self.ledger().lookup_hits.increment();
@@ -336,7 +429,9 @@ impl View {
     pub fn touch(&self, key: &[u8]) -> Option<usize> {
         let now_ms = self.store.now_ms();
         let mut catalog = self.store.catalog.lock();
-        catalog.promise(self.namespace.id, key, 0, now_ms)
+        let found = catalog.promise(self.namespace.id, key, 0, now_ms);
+        drop(catalog);
+        found.or_else(|| usize::try_from(self.on_disk(key)?.len).ok())
     }
 
     /// A promise is not wanted; the block's size, if it is there.
@@ -350,7 +445,11 @@ impl View {
     pub fn delete(&self, key: &[u8]) -> Option<usize> {
         let now_ms = self.store.now_ms();
         let mut catalog = self.store.catalog.lock();
-        catalog.remove(self.namespace.id, key, Gone::Deleted, now_ms)
+        let removed = catalog.remove(self.namespace.id, key, Gone::Deleted, now_ms);
+        drop(catalog);
+        let disk = self.store.disk();
+        let forgotten = disk.and_then(|disk| disk.forget(&self.namespace, key));
+        removed.or(forgotten.and_then(|len| usize::try_from(len).ok()))
     }
 
     /// Makes a block stay, or lets it go; its size, if it is there.

@@ -200,6 +200,9 @@ impl Catalog {
             pinned: false,
         };
         let id = self.free.pop().unwrap_or_else(|| {
+            if self.slots.len() == self.slots.capacity() {
+                self.slots.reserve_exact(growth(self.slots.len()));
+            }
             self.slots.push(None);
             // Records are charged: there are never 2^32 of them.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -420,4 +423,9 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Slots that are made at once: doubling would leave up to half of them unused.
+fn growth(slots: usize) -> usize {
+    slots / 8 + 1024
 }

@@ -12,7 +12,8 @@ pub const INLINE_MAX: usize = 64;
 struct Place {
     arena: Arena,
     runs: Runs,
-    inline: [u8; INLINE_MAX],
+    /// Those of a short value; blocks in pages have none, so that their record is small.
+    inline: Option<Box<[u8; INLINE_MAX]>>,
     len: usize,
 }
 
@@ -25,8 +26,8 @@ impl Drop for Place {
 impl Place {
     /// Bytes from `at` to the end of the run that holds it.
     fn rest(&self, at: usize) -> &[u8] {
-        if self.runs.is_empty() {
-            return &self.inline[at..self.len];
+        if let Some(inline) = &self.inline {
+            return &inline[at..self.len];
         }
         let mut start = 0;
         for run in &self.runs {
@@ -49,11 +50,12 @@ pub struct Draft {
 
 impl Draft {
     pub(super) fn new(arena: Arena, runs: Runs, len: usize) -> Self {
+        let inline = runs.is_empty().then(|| Box::new([0; INLINE_MAX]));
         Self {
             place: Place {
                 arena,
                 runs,
-                inline: [0; INLINE_MAX],
+                inline,
                 len,
             },
             filled: 0,
@@ -92,8 +94,8 @@ impl Draft {
     /// Where the next bytes belong, up to `most` of them; empty once all are there.
     pub fn room(&mut self, most: usize) -> &mut [u8] {
         let (at, len) = (self.filled, self.place.len);
-        if self.place.runs.is_empty() {
-            return &mut self.place.inline[at..len.min(at + most)];
+        if let Some(inline) = &mut self.place.inline {
+            return &mut inline[at..len.min(at + most)];
         }
         let mut start = 0;
         for run in &mut self.place.runs {
@@ -203,9 +205,10 @@ impl Block {
     /// Flips a bit, as bad memory would: for tests of what happens then.
     #[cfg(test)]
     pub(crate) fn corrupt(&mut self) {
-        match self.place.runs.first_mut() {
-            Some(run) => run[0] ^= 1,
-            None => self.place.inline[0] ^= 1,
+        match (&mut self.place.inline, self.place.runs.first_mut()) {
+            (Some(inline), _) => inline[0] ^= 1,
+            (None, Some(run)) => run[0] ^= 1,
+            (None, None) => {}
         }
     }
 }

@@ -72,9 +72,11 @@ fn half_a_draft_is_no_block() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     /// No two blocks share a page, none is lost, and what is free joins again.
     #[test]
-    fn pages_have_one_owner(steps in proptest::collection::vec((0usize..6, 1usize..40_000, any::<u8>()), 1..200)) {
+    fn pages_have_one_owner(steps in proptest::collection::vec((0usize..6, 1usize..40_000, any::<u8>()), 1..80)) {
         let arena = Arena::new(32 * PAGE);
         let mut blocks: HashMap<usize, (Block, u8)> = HashMap::new();
         for (slot, len, byte) in steps {

@@ -1,7 +1,10 @@
 //! Least recently used, leaves first: of the blocks that no other one needs, the one that was used
 //! longest ago. A chain goes from its end, so what is left of it is always a prefix.
 
-use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use super::{
+    BlockId, Facts, PROPOSALS_MAX, Policy,
+    slots::{Chains, grow},
+};
 use std::collections::BTreeSet;
 
 /// See the module.
@@ -20,7 +23,7 @@ impl Lru {
         self.now += 1;
         let index = id as usize;
         if self.used.len() <= index {
-            self.used.resize(index + 1, 0);
+            grow(&mut self.used, index);
         }
         std::mem::replace(&mut self.used[index], self.now)
     }

@@ -11,6 +11,14 @@ struct Slot {
     parent: Option<(BlockId, u32)>,
 }
 
+/// Makes room for `index`, an eighth more than there is: doubling would leave up to half unused.
+pub(super) fn grow<T: Clone + Default>(all: &mut Vec<T>, index: usize) {
+    if index >= all.capacity() {
+        all.reserve_exact(index + 1 - all.len() + all.len() / 8 + 1024);
+    }
+    all.resize(index + 1, T::default());
+}
+
 /// Parents and children of all blocks.
 #[derive(Default, Debug)]
 pub(super) struct Chains {
@@ -21,7 +29,7 @@ impl Chains {
     pub(super) fn insert(&mut self, id: BlockId, parent: Option<BlockId>) {
         let index = id as usize;
         if self.slots.len() <= index {
-            self.slots.resize(index + 1, Slot::default());
+            grow(&mut self.slots, index);
         }
         let parent = parent
             .filter(|parent| *parent != id)

@@ -1,0 +1,109 @@
+//! What a start finds.
+
+use super::{
+    device::{Device, SegmentFile},
+    format::{ALIGN, FormatError, Record, padded, parse_segment},
+    index::{Index, Place},
+};
+use crate::namespace::Namespaces;
+use std::io;
+
+/// Longest header: the fixed part, a namespace's and a key's longest names.
+const HEADER_MAX: usize = 16 << 10;
+/// Bytes that are read at once while headers are looked for.
+const WINDOW: usize = 4096;
+
+/// What was found, for the writer to go on behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Found {
+    pub(super) next_segment: u64,
+    pub(super) next_serial: u64,
+    /// Headers that were not whole.
+    pub(super) broken: u64,
+}
+
+/// Fills the index from all segments. One that is none, or can't be read, is left alone and
+/// counted.
+pub(super) fn recover(
+    device: &dyn Device,
+    index: &mut Index,
+    namespaces: &Namespaces,
+) -> io::Result<Found> {
+    let mut found = Found::default();
+    let mut gone = Vec::new();
+    let mut ids = device.list()?;
+    ids.sort_unstable();
+    for id in ids {
+        found.next_segment = found.next_segment.max(id + 1);
+        let scanned = device.open(id).and_then(|file| {
+            let bytes = file.size()?;
+            let mut secret = [0; ALIGN];
+            file.read_at(0, &mut secret)?;
+            let Ok(secret) = parse_segment(&secret, id) else {
+                found.broken += 1;
+                return Ok(());
+            };
+            scan(&*file, (id, secret), &mut found.broken, |record| {
+                found.next_serial = found.next_serial.max(record.serial + 1);
+                let name = std::str::from_utf8(&record.namespace).ok();
+                let namespace = name.and_then(|name| namespaces.open(name, None));
+                let Some(namespace) = namespace else {
+                    return;
+                };
+                if record.gone {
+                    gone.push((namespace.id, record.key, record.serial));
+                } else {
+                    index.insert(namespace.id, &record.key, Place::of(&record));
+                }
+            })?;
+            index.add_segment(id, file, bytes);
+            Ok(())
+        });
+        if let Err(error) = scanned {
+            tracing::warn!(segment = id, %error, "a segment can't be read");
+            found.broken += 1;
+        }
+    }
+    for (namespace, key, serial) in gone {
+        index.remove(namespace, &key, serial);
+    }
+    Ok(found)
+}
+
+/// Gives every record of a segment, in order. Behind bytes that are none it looks for the next one.
+fn scan(
+    file: &dyn SegmentFile,
+    (id, secret): (u64, u64),
+    broken: &mut u64,
+    mut give: impl FnMut(Record),
+) -> io::Result<()> {
+    let len = file.size()?;
+    let mut at = padded(ALIGN as u64);
+    let mut window = vec![0; WINDOW];
+    let mut in_step = true;
+    while at < len {
+        let count = file.read_at(at, &mut window)?;
+        let mut parsed = Record::parse(&window[..count], secret, (id, at));
+        if let Err(FormatError::Longer(longer)) = parsed
+            && longer <= HEADER_MAX
+            && longer > count
+        {
+            let mut whole = vec![0; longer];
+            let count = file.read_at(at, &mut whole)?;
+            parsed = Record::parse(&whole[..count], secret, (id, at));
+        }
+        match parsed {
+            Ok(record) if at.saturating_add(record.disk_len()) <= padded(len) => {
+                at += record.disk_len();
+                in_step = true;
+                give(record);
+            }
+            _ => {
+                *broken += u64::from(in_step);
+                in_step = false;
+                at += ALIGN as u64;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,406 @@
+//! The tier as the store sees it: offers are written behind, by one thread.
+
+use super::{
+    append::Appender,
+    device::{Device, Folder, SegmentFile},
+    fetch::fetch,
+    index::{Index, Place},
+    recover::recover,
+};
+use crate::{
+    catalog::Stored,
+    ledger::Counter,
+    memory::{Block, Draft},
+    namespace::{Namespace, NamespaceId, Namespaces},
+};
+use hashbrown::HashSet;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::Notify;
+
+/// How long what was written may wait for the disk to promise it.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+/// Keys that wait to be written as gone. Beyond it a start may find a deleted block again.
+const GONE_MAX: usize = 1 << 16;
+/// Segments are a part of the disk, within these bounds.
+const SEGMENT_SHARE: u64 = 8;
+const SEGMENT_MIN: u64 = 1 << 20;
+const SEGMENT_MAX: u64 = 512 << 20;
+
+/// How a disk tier is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskConfig {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Bytes that it may take.
+    pub bytes: u64,
+    /// Bytes of blocks that wait to be written: they stay in memory until then.
+    pub queue_bytes: usize,
+}
+
+/// A disk tier that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk tier in {path}: {source}")]
+pub struct DiskError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What there is on disk, and what went wrong there.
+#[derive(Debug, Default)]
+pub struct DiskStat {
+    /// Blocks read.
+    pub hits: Counter,
+    /// Blocks written.
+    pub written: Counter,
+    /// Blocks that were not written, because too many waited.
+    pub dropped: Counter,
+    /// Writes and reads that failed.
+    pub faults: Counter,
+    /// Blocks whose bytes were not those that were written.
+    pub corrupt: Counter,
+    /// Headers that the start found broken.
+    pub broken: Counter,
+}
+
+#[derive(Debug)]
+enum Job {
+    Put(Arc<Namespace>, Box<[u8]>, Arc<Stored>, u64),
+    Gone(Arc<Namespace>, Box<[u8]>),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    gone: usize,
+    /// The block that is being written, and whether its key has gone meanwhile.
+    current: Option<(NamespaceId, Box<[u8]>, bool)>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: Arc<Mutex<Index>>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    stat: DiskStat,
+}
+
+/// Blocks on disk.
+#[derive(Debug)]
+pub struct DiskTier {
+    shared: Arc<Shared>,
+    queue_bytes: usize,
+    block_max: u64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Blocks that are being read: others wait for them.
+    flights: Mutex<HashSet<(NamespaceId, Box<[u8]>)>>,
+    landed: Notify,
+}
+
+/// Now, in milliseconds of Unix time.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl DiskTier {
+    /// Opens the folder, finds what is there, and begins to write.
+    pub fn open(config: &DiskConfig, namespaces: &Namespaces) -> Result<Self, DiskError> {
+        let opened = Folder::open(config.path.clone())
+            .and_then(|folder| Self::over(Arc::new(folder), config, namespaces));
+        opened.map_err(|source| DiskError {
+            path: config.path.clone(),
+            source,
+        })
+    }
+
+    fn over(
+        device: Arc<dyn Device>,
+        config: &DiskConfig,
+        namespaces: &Namespaces,
+    ) -> io::Result<Self> {
+        let mut index = Index::default();
+        let found = recover(&*device, &mut index, namespaces)?;
+        tracing::info!(
+            blocks = index.len(),
+            segments = index.segments.len(),
+            broken = found.broken,
+            "the disk tier is there"
+        );
+        let index = Arc::new(Mutex::new(index));
+        let segment = (config.bytes / SEGMENT_SHARE).clamp(SEGMENT_MIN, SEGMENT_MAX);
+        let next = (found.next_segment, found.next_serial);
+        let appender = Appender::new(device, Arc::clone(&index), (segment, config.bytes), next);
+        let block_max = appender.block_max();
+        let shared = Arc::new(Shared {
+            index,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            stat: DiskStat::default(),
+        });
+        shared.stat.broken.add(found.broken);
+        let writer = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("store-disk".to_owned())
+            .spawn(move || writer.write(appender))?;
+        Ok(Self {
+            shared,
+            queue_bytes: config.queue_bytes,
+            block_max,
+            thread: Mutex::new(Some(thread)),
+            flights: Mutex::default(),
+            landed: Notify::new(),
+        })
+    }
+
+    /// What went right and wrong.
+    #[must_use]
+    pub fn stat(&self) -> &DiskStat {
+        &self.shared.stat
+    }
+
+    /// (blocks, bytes of segments, bytes that wait).
+    #[must_use]
+    pub fn sizes(&self) -> (usize, u64, usize) {
+        let waiting = self.shared.queue.lock().bytes;
+        let index = self.shared.index.lock();
+        (index.len(), index.bytes(), waiting)
+    }
+
+    /// Where a block lies, if it is there.
+    #[must_use]
+    pub fn find(&self, namespace: NamespaceId, key: &[u8]) -> Option<Place> {
+        self.shared.index.lock().find(namespace, key, unix_ms())
+    }
+
+    /// Shall keep a block, unless too many wait: then an older one of its key is forgotten too.
+    pub fn offer(
+        &self,
+        namespace: &Arc<Namespace>,
+        key: &[u8],
+        stored: &Arc<Stored>,
+        expires_unix_ms: u64,
+    ) {
+        let known = self.find(namespace.id, key);
+        let same = |place: &Place| {
+            place.sum == stored.block.checksum()
+                && place.len == stored.block.len() as u64
+                && place.expires_unix_ms == expires_unix_ms
+                && place.attributes == stored.attributes
+        };
+        if known.as_ref().is_some_and(same) {
+            return;
+        }
+        let len = stored.block.len();
+        let mut queue = self.shared.queue.lock();
+        if queue.bytes + len > self.queue_bytes || len as u64 > self.block_max {
+            drop(queue);
+            self.shared.stat.dropped.increment();
+            self.forget(namespace, key);
+            return;
+        }
+        queue.bytes += len;
+        let stored = Arc::clone(stored);
+        let job = Job::Put(Arc::clone(namespace), key.into(), stored, expires_unix_ms);
+        queue.jobs.push_back(job);
+        self.shared.wake.notify_one();
+    }
+
+    /// A key is gone, whether its block is written or waits; its size, if it was there.
+    pub fn forget(&self, namespace: &Arc<Namespace>, key: &[u8]) -> Option<u64> {
+        let mut queue = self.shared.queue.lock();
+        let mut freed = 0;
+        let mut waited = None;
+        queue.jobs.retain(|job| match job {
+            Job::Put(other, name, stored, _) if other.id == namespace.id && **name == *key => {
+                freed += stored.block.len();
+                waited = Some(stored.block.len() as u64);
+                false
+            }
+            _ => true,
+        });
+        queue.bytes -= freed;
+        if let Some((id, name, cancelled)) = &mut queue.current
+            && *id == namespace.id
+            && **name == *key
+        {
+            *cancelled = true;
+        }
+        let written = self.shared.index.lock().remove(namespace.id, key, u64::MAX);
+        let is_written = written.is_some() || queue.current.is_some();
+        if is_written && queue.gone < GONE_MAX {
+            queue.gone += 1;
+            queue
+                .jobs
+                .push_back(Job::Gone(Arc::clone(namespace), key.into()));
+            self.shared.wake.notify_one();
+        }
+        waited.or(written.map(|place| place.len))
+    }
+
+    /// Waits until nobody else reads this block; `None` where somebody did: it may be in memory now.
+    pub(crate) async fn take_off(&self, namespace: NamespaceId, key: &[u8]) -> Option<Flight<'_>> {
+        let landed = self.landed.notified();
+        tokio::pin!(landed);
+        landed.as_mut().enable();
+        if self.flights.lock().insert((namespace, key.into())) {
+            return Some(Flight {
+                tier: self,
+                what: (namespace, key.into()),
+            });
+        }
+        landed.await;
+        None
+    }
+
+    /// Reads a block into a place in memory; `None` where it can't be had. Blocks the thread.
+    pub(crate) fn read(
+        &self,
+        namespace: NamespaceId,
+        key: &[u8],
+        place: &Place,
+        draft: Draft,
+    ) -> Option<Block> {
+        let file: Arc<dyn SegmentFile> = self.shared.index.lock().file(place.segment)?;
+        let stat = &self.shared.stat;
+        match fetch(&*file, place, draft) {
+            Ok(Some(block)) => {
+                stat.hits.increment();
+                return Some(block);
+            }
+            Ok(None) => {
+                stat.corrupt.increment();
+                let mut index = self.shared.index.lock();
+                index.remove(namespace, key, place.serial + 1);
+            }
+            Err(error) => {
+                stat.faults.increment();
+                tracing::warn!(%error, "a block can't be read from disk");
+            }
+        }
+        None
+    }
+
+    /// Writes all that waits, and ends.
+    pub fn close(&self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the disk tier's thread panicked");
+        }
+    }
+}
+
+impl Drop for DiskTier {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A block that one task reads while others wait.
+#[derive(Debug)]
+pub(crate) struct Flight<'t> {
+    tier: &'t DiskTier,
+    what: (NamespaceId, Box<[u8]>),
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.tier.flights.lock().remove(&self.what);
+        self.tier.landed.notify_waiters();
+    }
+}
+
+impl Shared {
+    /// The writer's thread.
+    fn write(&self, mut appender: Appender) {
+        let mut is_dirty = false;
+        loop {
+            let job = match self.next(is_dirty) {
+                Next::Job(job) => job,
+                Next::Sync => {
+                    self.count(appender.sync());
+                    is_dirty = false;
+                    continue;
+                }
+                Next::End => {
+                    self.count(appender.sync());
+                    return;
+                }
+            };
+            is_dirty = true;
+            match job {
+                Job::Put(namespace, key, stored, expires) => {
+                    let id = (namespace.id, namespace.name.as_str());
+                    if self.count(appender.put(id, &key, &stored, expires)) {
+                        self.stat.written.increment();
+                    }
+                    self.done(namespace.id, &key, stored.block.len());
+                }
+                Job::Gone(namespace, key) => {
+                    self.count(appender.gone(&namespace.name, &key));
+                }
+            }
+        }
+    }
+
+    fn next(&self, is_dirty: bool) -> Next {
+        let mut queue = self.queue.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                match &job {
+                    Job::Put(namespace, key, ..) => {
+                        queue.current = Some((namespace.id, key.clone(), false));
+                    }
+                    Job::Gone(..) => queue.gone -= 1,
+                }
+                return Next::Job(job);
+            }
+            if queue.closed {
+                return Next::End;
+            }
+            if self.wake.wait_for(&mut queue, SYNC_PERIOD).timed_out() && is_dirty {
+                return Next::Sync;
+            }
+        }
+    }
+
+    /// A block was written, or could not be.
+    fn done(&self, namespace: NamespaceId, key: &[u8], len: usize) {
+        let mut queue = self.queue.lock();
+        queue.bytes -= len;
+        if let Some((.., true)) = queue.current.take() {
+            self.index.lock().remove(namespace, key, u64::MAX);
+        }
+    }
+
+    fn count(&self, outcome: io::Result<()>) -> bool {
+        match outcome {
+            Ok(()) => true,
+            Err(error) => {
+                self.stat.faults.increment();
+                tracing::warn!(%error, "the disk tier can't write");
+                false
+            }
+        }
+    }
+}
+
+enum Next {
+    Job(Job),
+    Sync,
+    End,
+}
