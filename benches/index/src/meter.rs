@@ -124,13 +124,13 @@ impl Latency {
     }
 }
 
-/// Times `call` for each query, turned into `K`s just before, as a request's tokens are hashed just
+/// Nanoseconds that `call` takes for each query, turned into `K`s just before, as a request's tokens are hashed just
 /// before they are looked up.
-pub fn latency_of<T, K>(
+pub fn times_of<T, K>(
     queries: &[Vec<T>],
     key: impl Fn(&T) -> K,
     mut call: impl FnMut(&[K]),
-) -> Latency {
+) -> Vec<u64> {
     let mut keys = Vec::new();
     let took = queries.iter().map(|query| {
         keys.clear();
@@ -139,7 +139,7 @@ pub fn latency_of<T, K>(
         call(&keys);
         start.elapsed().as_nanos() as u64
     });
-    Latency::of(took.collect())
+    took.collect()
 }
 
 /// The middle one.

@@ -7,7 +7,7 @@ use crate::report::{Bar, Report};
 use crate::subjects::{Event, SUBJECTS, Subject, blocks};
 use crate::trace::Request;
 use crate::truth::Truth;
-use crate::work::Work;
+use crate::work::{Node, Work};
 use crate::{meter, work};
 
 /// Figures by what was measured, by who, of each round.
@@ -69,7 +69,7 @@ const UNITS: [(&str, &str); 7] = [
     ("lookup p99", "ns"),
     ("lookup mean", "ns"),
     ("heap", "bytes a pair"),
-    ("wrong", "of 10,000 queries after holes"),
+    ("wrong", "queries of 50,000, after five phases"),
 ];
 
 /// How often, and beside whom.
@@ -81,13 +81,18 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// The subjects, a different one first in each round.
-    fn subjects(self, round: usize) -> impl Iterator<Item = Box<dyn Subject>> {
-        (0..self.subjects).map(move |turn| SUBJECTS[(round + turn) % self.subjects]())
+    fn lanes(self) -> impl Iterator<Item = Lane> {
+        SUBJECTS
+            .iter()
+            .take(self.subjects)
+            .map(|make| Lane::new(*make))
     }
 }
 
-/// Measures one workload.
+/// Parts of a phase.
+const PARTS: usize = 20;
+
+/// Measures one workload. The subjects go through it side by side, a part each in turn.
 pub fn measure(work: &Work, rounds: Rounds, report: &mut Report) {
     println!(
         "\n{}: {} pairs on {} blocks",
@@ -95,18 +100,19 @@ pub fn measure(work: &Work, rounds: Rounds, report: &mut Report) {
     );
     let mut figures = Figures::default();
     for round in 0..rounds.count {
-        // Subjects are made one by one, each after the one before is gone.
-        let base = heap_bytes();
-        for mut subject in rounds.subjects(round) {
-            let name = subject.name();
-            let per = |events: &[Event], ns: f64| ns / blocks(events) as f64;
-            let ns = subject.apply(&work.stores);
-            figures.add("store", name, per(&work.stores, ns));
-            let heap = heap_bytes().saturating_sub(base);
-            figures.add("heap", name, heap as f64 / work.pairs as f64);
-            figures.add_lookups(subject.time(&work.queries));
-            let ns = subject.apply(&work.removes);
-            figures.add("remove", name, per(&work.removes, ns));
+        let mut lanes: Vec<Lane> = rounds.lanes().collect();
+        let stored = in_parts(&mut lanes, &work.stores, round, Lane::apply);
+        for (lane, ns) in lanes.iter().zip(stored) {
+            figures.add("store", lane.name(), ns / blocks(&work.stores) as f64);
+            figures.add("heap", lane.name(), lane.heap / work.pairs as f64);
+        }
+        in_parts(&mut lanes, &work.queries, round, Lane::look_up);
+        for lane in &mut lanes {
+            figures.add_lookups(lane.latencies());
+        }
+        let removed = in_parts(&mut lanes, &work.removes, round, Lane::apply);
+        for (lane, ns) in lanes.iter().zip(removed) {
+            figures.add("remove", lane.name(), ns / blocks(&work.removes) as f64);
         }
     }
     check(work, rounds, &mut figures);
@@ -116,43 +122,111 @@ pub fn measure(work: &Work, rounds: Rounds, report: &mut Report) {
         figures.judge(report, work.name, "heap", "bytes a pair", Bar::AtMost(20.0));
     }
     figures.judge(report, work.name, "wrong", "queries", Bar::AtMost(0.0));
+    figures.judge(
+        report,
+        work.name,
+        "wrong copies",
+        "queries",
+        Bar::AtMost(0.0),
+    );
+}
+
+/// A subject in a round.
+struct Lane {
+    subject: Box<dyn Subject>,
+    heap: f64,
+    took: BTreeMap<&'static str, Vec<u64>>,
+}
+
+impl Lane {
+    fn new(make: fn() -> Box<dyn Subject>) -> Self {
+        let before = heap_bytes();
+        let subject = make();
+        Self {
+            subject,
+            heap: heap_bytes() as f64 - before as f64,
+            took: BTreeMap::new(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.subject.name()
+    }
+
+    fn apply(&mut self, events: &[Event]) -> f64 {
+        let before = heap_bytes();
+        let ns = self.subject.apply(events);
+        self.heap += heap_bytes() as f64 - before as f64;
+        ns
+    }
+
+    fn look_up(&mut self, queries: &[Vec<Node>]) -> f64 {
+        for (who, took) in self.subject.time(queries) {
+            self.took.entry(who).or_default().extend(took);
+        }
+        0.0
+    }
+
+    fn latencies(&mut self) -> Vec<(&'static str, meter::Latency)> {
+        let took = std::mem::take(&mut self.took).into_iter();
+        took.map(|(who, took)| (who, meter::Latency::of(took)))
+            .collect()
+    }
+}
+
+/// Gives each lane a part of `items` in turn, a different lane first each time, so that whatever
+/// else the machine does meets all alike. Sums what `go` returns, by lane.
+fn in_parts<T>(
+    lanes: &mut [Lane],
+    items: &[T],
+    round: usize,
+    go: impl Fn(&mut Lane, &[T]) -> f64,
+) -> Vec<f64> {
+    let mut sums = vec![0.0; lanes.len()];
+    for (number, part) in items.chunks(items.len().div_ceil(PARTS).max(1)).enumerate() {
+        for turn in 0..lanes.len() {
+            let at = (turn + number + round) % lanes.len();
+            sums[at] += go(&mut lanes[at], part);
+        }
+    }
+    sums
 }
 
 /// Each score of each query beside the brute-force one, after each phase.
 fn check(work: &Work, rounds: Rounds, figures: &mut Figures) {
     let mut truth = Truth::default();
-    let mut all: Vec<Box<dyn Subject>> = rounds.subjects(0).collect();
-    let mut wrong = vec![0; all.len()];
+    let mut lanes: Vec<Lane> = rounds.lanes().collect();
     let phases = [
-        &work.stores,
-        &work.removes,
-        &work.restores,
-        &work.holes,
-        &work.heals,
+        ("stores", &work.stores, &work.queries),
+        ("removals", &work.removes, &work.queries),
+        ("restores", &work.restores, &work.queries),
+        ("holes", &work.holes, &work.hole_queries),
+        ("heals", &work.heals, &work.hole_queries),
     ];
-    for (number, events) in phases.into_iter().enumerate() {
+    let mut sums = vec![0; lanes.len()];
+    for (phase, events, queries) in phases {
         truth.apply(events);
-        for (subject, wrong) in all.iter_mut().zip(&mut wrong) {
-            subject.apply(events);
-            let of = if number < 3 {
-                &work.queries
-            } else {
-                &work.hole_queries
-            };
-            *wrong += truth.wrong(&mut **subject, of);
+        for (lane, sum) in lanes.iter_mut().zip(&mut sums) {
+            lane.subject.apply(events);
+            let wrong = truth.wrong(&mut *lane.subject, queries);
+            if wrong > 0 {
+                println!(
+                    "       wrong        {} after {phase}: {wrong} of {}",
+                    lane.name(),
+                    queries.len()
+                );
+            }
+            *sum += wrong;
         }
     }
-    for (subject, wrong) in all.iter().zip(&wrong) {
-        figures.add("wrong", subject.name(), *wrong as f64);
+    for (lane, sum) in lanes.iter().zip(&sums) {
+        figures.add("wrong", lane.name(), *sum as f64);
     }
     // Peers leave copies to whoever feeds them.
-    let ours = &mut *all[0];
-    ours.apply(&work.second_copies);
-    figures.add(
-        "wrong copies",
-        ours.name(),
-        truth.wrong(ours, &work.hole_queries) as f64,
-    );
+    let ours = &mut lanes[0];
+    ours.subject.apply(&work.second_copies);
+    let wrong = truth.wrong(&mut *ours.subject, &work.hole_queries);
+    figures.add("wrong copies", ours.name(), wrong as f64);
 }
 
 /// Replays a trace: a lookup, then what the request made its replica tell.
@@ -161,15 +235,13 @@ pub fn replay(requests: &[Request], rounds: Rounds, report: &mut Report) {
     println!("\n{name}: {} requests, 16 replicas", requests.len());
     let mut figures = Figures::default();
     for round in 0..rounds.count {
-        for mut subject in rounds.subjects(round) {
-            replay_once(requests, &mut *subject, &mut figures);
-        }
+        replay_once(requests, rounds.lanes().collect(), round, &mut figures);
     }
     let mut truth = Truth::default();
-    let mut ours = SUBJECTS[0]();
+    let mut ours = Lane::new(SUBJECTS[0]);
     let mut wrong = 0;
     for request in requests {
-        wrong += truth.wrong(&mut *ours, std::slice::from_ref(&request.query));
+        wrong += truth.wrong(&mut *ours.subject, std::slice::from_ref(&request.query));
         truth.apply(&request.events);
         ours.apply(&request.events);
     }
@@ -179,30 +251,34 @@ pub fn replay(requests: &[Request], rounds: Rounds, report: &mut Report) {
     figures.judge(report, name, "wrong", "queries", Bar::AtMost(0.0));
 }
 
-fn replay_once(requests: &[Request], subject: &mut dyn Subject, figures: &mut Figures) {
+fn replay_once(requests: &[Request], mut lanes: Vec<Lane>, round: usize, figures: &mut Figures) {
     let is_store = |event: &&Event| matches!(event, Event::Store { .. });
-    let (mut stored, mut removed) = ((0.0, 0), (0.0, 0));
-    let mut took: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
-    for request in requests {
-        for (who, latency) in subject.time(std::slice::from_ref(&request.query)) {
-            took.entry(who).or_default().push(latency.p50 as u64);
-        }
-        let stores = request.events.iter().filter(is_store).count();
-        let (stores, removes) = request.events.split_at(stores);
-        for (events, sum) in [(stores, &mut stored), (removes, &mut removed)] {
-            if !events.is_empty() {
-                *sum = (sum.0 + subject.apply(events), sum.1 + blocks(events));
+    let all = |lanes: &[Lane]| vec![(0.0, 0); lanes.len()];
+    let (mut stored, mut removed) = (all(&lanes), all(&lanes));
+    // Some requests each in turn: one by one, each would find its caches full of the others.
+    for (number, part) in requests.chunks(PART_REQUESTS).enumerate() {
+        for turn in 0..lanes.len() {
+            let at = (turn + number + round) % lanes.len();
+            for request in part {
+                let lane = &mut lanes[at];
+                lane.look_up(std::slice::from_ref(&request.query));
+                let stores = request.events.iter().filter(is_store).count();
+                let (stores, removes) = request.events.split_at(stores);
+                for (events, sums) in [(stores, &mut stored), (removes, &mut removed)] {
+                    if !events.is_empty() {
+                        sums[at].0 += lane.apply(events);
+                        sums[at].1 += blocks(events);
+                    }
+                }
             }
         }
     }
-    let latencies = took
-        .into_iter()
-        .map(|(who, took)| (who, meter::Latency::of(took)));
-    figures.add_lookups(latencies.collect());
-    figures.add("store", subject.name(), stored.0 / stored.1 as f64);
-    figures.add(
-        "remove",
-        subject.name(),
-        removed.0 / removed.1.max(1) as f64,
-    );
+    for ((lane, stored), removed) in lanes.iter_mut().zip(stored).zip(removed) {
+        figures.add_lookups(lane.latencies());
+        figures.add("store", lane.name(), stored.0 / stored.1 as f64);
+        figures.add("remove", lane.name(), removed.0 / removed.1.max(1) as f64);
+    }
 }
+
+/// Requests of a part of a replay.
+const PART_REQUESTS: usize = 200;

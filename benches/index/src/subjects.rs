@@ -6,7 +6,6 @@ pub mod onefill;
 
 use onefill_kv::EngineHash;
 
-use crate::meter::Latency;
 use crate::work::{Node, REPLICAS};
 
 /// Hashes of one replica's neighbouring removals that are told in one call, to those who take
@@ -43,8 +42,8 @@ pub trait Subject {
     /// slices of one buffer for who takes slices, else owned and freed while the clock runs.
     fn apply(&mut self, events: &[Event]) -> f64;
 
-    /// Looks queries up one by one, in each way that the subject has.
-    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)>;
+    /// Looks queries up one by one, in each way that the subject has; nanoseconds of each.
+    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Vec<u64>)>;
 
     /// One query's scores.
     fn scores(&mut self, query: &[Node]) -> [u32; REPLICAS];

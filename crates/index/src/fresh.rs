@@ -7,8 +7,10 @@ use onefill_kv::{EngineHash, ReplicaId};
 
 use crate::names::{Name, Place};
 
-/// Most names that wait: cache misses that the machine serves side by side.
-const FRESH_MAX: usize = 16;
+/// Most names that wait.
+const FRESH_MAX: usize = 32;
+/// How many wait on when room is made: cache misses that the machine serves side by side.
+pub(crate) const FRESH_KEPT: usize = 16;
 
 /// A name that waits.
 #[derive(Clone, Copy, Debug)]
@@ -22,44 +24,50 @@ pub(crate) struct FreshName {
 /// Names that wait, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
-    /// Hashes of the names, beside them because they are what is asked for. Those beyond the names
-    /// are left over.
-    hashes: [u64; FRESH_MAX],
-    names: Vec<FreshName>,
+    /// Halves of the names' hashes, beside them because they are what is asked for; of names that
+    /// no longer wait too.
+    halves: [u32; FRESH_MAX],
+    names: [Option<FreshName>; FRESH_MAX],
+    /// Names ever taken, and ever added.
+    taken: usize,
+    added: usize,
 }
 
 impl Fresh {
     /// Adds a name; the caller makes room first.
     #[inline]
     pub(crate) fn push(&mut self, name: FreshName) {
-        self.hashes[self.names.len() % FRESH_MAX] = name.hash.0;
-        self.names.push(name);
+        let at = self.added % FRESH_MAX;
+        self.halves[at] = name.hash.0 as u32;
+        self.names[at] = Some(name);
+        self.added = self.added.wrapping_add(1);
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.added.wrapping_sub(self.taken)
     }
 
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.names.len() >= FRESH_MAX
-    }
-
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.len() >= FRESH_MAX
     }
 
     /// Whether the hash may wait here.
     #[inline]
     pub(crate) fn may_have(&self, hash: EngineHash) -> bool {
-        let same = self.hashes.iter().map(|waits| *waits == hash.0);
-        same.fold(false, |any, same| any | same) && !self.is_empty()
+        let same = self.halves.iter().map(|half| *half == hash.0 as u32);
+        same.fold(false, |any, same| any | same) && self.len() > 0
     }
 
-    /// The name numbered `at`.
+    /// Takes the name that has waited longest.
     #[inline]
-    pub(crate) fn get(&self, at: usize) -> Option<FreshName> {
-        self.names.get(at).copied()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.names.clear();
+    pub(crate) fn pop(&mut self) -> Option<FreshName> {
+        if self.len() == 0 {
+            return None;
+        }
+        let name = self.names[self.taken % FRESH_MAX];
+        self.taken = self.taken.wrapping_add(1);
+        name
     }
 }

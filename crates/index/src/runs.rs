@@ -141,7 +141,10 @@ impl Runs {
         let room = usize::from(array.lines) * LINE_WORDS - usize::from(blocks);
         let mut old = None;
         if room < wanted {
+            // Half as much again, so that one block after the other costs few moves.
             let lines = (usize::from(blocks) + wanted).div_ceil(LINE_WORDS);
+            let lines = lines.max(usize::from(array.lines + array.lines / 2));
+            let lines = lines.min(usize::from(RUN_BLOCKS_MAX) / LINE_WORDS);
             let Some(new) = self.heap.take(&m.bulk, lines) else {
                 return 0;
             };

@@ -6,7 +6,7 @@ mod room;
 use onefill_kv::{BlockKey, EngineHash, ReplicaId, Tier};
 
 use crate::aliases::Aliases;
-use crate::fresh::{Fresh, FreshName};
+use crate::fresh::{FRESH_KEPT, Fresh, FreshName};
 use crate::names::{Name, Names, Place, Put};
 use crate::orphans::{Orphan, Orphans};
 use crate::run::{HAUNTED, Holder, WARM};
@@ -310,7 +310,7 @@ impl Writer {
         let mut place = first;
         for block in blocks {
             if self.fresh.is_full() {
-                self.put_fresh(m);
+                self.put_fresh_but(m, FRESH_KEPT);
             }
             let (hash, name) = (block.hash, self.names.name(block.hash));
             self.names.prefetch(name);
@@ -332,20 +332,23 @@ impl Writer {
         }
     }
 
-    /// Puts fresh names into the map.
+    /// Puts all fresh names into the map.
     pub(super) fn put_fresh(&mut self, m: &Shared) {
-        let mut at = 0;
-        while let Some(FreshName {
-            replica,
-            hash,
-            name,
-            place,
-        }) = self.fresh.get(at)
+        self.put_fresh_but(m, 0);
+    }
+
+    /// Puts fresh names into the map, all but the last `kept`.
+    fn put_fresh_but(&mut self, m: &Shared, kept: usize) {
+        while self.fresh.len() > kept
+            && let Some(FreshName {
+                replica,
+                hash,
+                name,
+                place,
+            }) = self.fresh.pop()
         {
             self.name_one(m, (replica, hash, name), place, false);
-            at += 1;
         }
-        self.fresh.clear();
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use kv_index::{ChainBlockMap, ChainIndex, ContentHash, SequenceHash, StoredBlock};
 
 use super::{Event, REMOVED_AT_ONCE, Subject};
-use crate::meter::{Latency, cpu_ns, latency_of};
+use crate::meter::{cpu_ns, times_of};
 use crate::work::{Node, REPLICAS};
 
 pub struct Chain {
@@ -112,16 +112,16 @@ impl Subject for Chain {
         })
     }
 
-    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)> {
+    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Vec<u64>)> {
         let content = |node: &Node| ContentHash(node.content.0);
         let mut dense = [0_u32; REPLICAS];
-        let into = latency_of(queries, content, |keys: &[ContentHash]| {
+        let into = times_of(queries, content, |keys: &[ContentHash]| {
             dense.fill(0);
             let report = |worker: u32, score| dense[worker as usize % REPLICAS] = score;
             self.index.score_into(keys, |key| key.0, false, report);
             std::hint::black_box(&dense);
         });
-        let map = latency_of(queries, content, |keys: &[ContentHash]| {
+        let map = times_of(queries, content, |keys: &[ContentHash]| {
             std::hint::black_box(self.index.find_matches(keys, false));
         });
         vec![

@@ -13,7 +13,7 @@ use dynamo_kv_router::{ConcurrentRadixTreeCompressed, RadixTree};
 use tokio::sync::oneshot;
 
 use super::{Event, Subject};
-use crate::meter::{Latency, ThreadClock, cpu_ns, latency_of};
+use crate::meter::{ThreadClock, cpu_ns, times_of};
 use crate::work::{Node, REPLICAS};
 
 fn router_event(event_id: u64, event: &Event) -> RouterEvent {
@@ -126,8 +126,8 @@ impl Subject for Crtc {
         self.clock.cpu_ns() - before
     }
 
-    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)> {
-        let found = latency_of(queries, content, |keys: &[LocalBlockHash]| {
+    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Vec<u64>)> {
+        let found = times_of(queries, content, |keys: &[LocalBlockHash]| {
             std::hint::black_box(self.tree.find_matches(keys, false));
         });
         vec![("dynamo CRTC", found)]
@@ -162,8 +162,8 @@ impl Subject for Radix {
         })
     }
 
-    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)> {
-        let found = latency_of(queries, content, |keys: &[LocalBlockHash]| {
+    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Vec<u64>)> {
+        let found = times_of(queries, content, |keys: &[LocalBlockHash]| {
             std::hint::black_box(self.0.find_matches(keys.to_vec(), false));
         });
         vec![("dynamo RadixTree", found)]

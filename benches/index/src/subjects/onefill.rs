@@ -6,7 +6,7 @@ use onefill_index::{Block, IndexConfig, IndexReader, IndexWriter, Overlaps, Pare
 use onefill_kv::{BlockKey, ContentHash, EngineHash, ReplicaId, Tier};
 
 use super::{Event, REMOVED_AT_ONCE, Subject};
-use crate::meter::{Latency, cpu_ns, latency_of};
+use crate::meter::{cpu_ns, times_of};
 use crate::work::{Node, REPLICAS, ROOT};
 
 /// The index beside its readers.
@@ -130,9 +130,9 @@ impl Subject for Onefill {
 
     /// A router hashes a prompt once and asks with keys; who has contents alone pays for chaining
     /// them too, as the second figure shows.
-    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Latency)> {
+    fn time(&mut self, queries: &[Vec<Node>]) -> Vec<(&'static str, Vec<u64>)> {
         let (reader, out) = (&self.reader, &mut self.out);
-        let by_key = latency_of(
+        let by_key = times_of(
             queries,
             |node| node.key,
             |keys: &[BlockKey]| {
@@ -141,7 +141,7 @@ impl Subject for Onefill {
             },
         );
         let keys = &mut self.keys;
-        let by_content = latency_of(
+        let by_content = times_of(
             queries,
             |node| node.content,
             |contents: &[ContentHash]| {
