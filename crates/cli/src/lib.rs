@@ -6,6 +6,7 @@ mod demo;
 mod engine;
 mod logs;
 mod router;
+mod simulate;
 mod store;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ enum Command {
     Engine(Box<engine::Arguments>),
     /// Simulated replicas and a router: round robin beside kv
     Demo(demo::Arguments),
+    /// Policies side by side on a trace, on simulated time
+    Simulate(Box<simulate::Arguments>),
 }
 
 /// Runs the program with the arguments of this process.
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));
