@@ -8,6 +8,7 @@ mod engine;
 pub mod fuzzing;
 mod logs;
 mod router;
+mod simulate;
 mod stop;
 mod store;
 
@@ -35,6 +36,8 @@ enum Command {
     Engine(Box<engine::Arguments>),
     /// Simulated replicas and a router: round robin beside kv
     Demo(demo::Arguments),
+    /// Policies side by side on a trace, on simulated time
+    Simulate(Box<simulate::Arguments>),
 }
 
 /// Runs the program with the arguments of this process.
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));
