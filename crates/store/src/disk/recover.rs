@@ -10,8 +10,8 @@ use std::io;
 
 /// Longest header: the fixed part, a namespace's and a key's longest names.
 const HEADER_MAX: usize = 16 << 10;
-/// Bytes that are read at once while headers are looked for.
-const WINDOW: usize = 4096;
+/// Bytes that are read for a header: more would make the system read ahead into the block behind it.
+const WINDOW: usize = ALIGN;
 
 /// What was found, for the writer to go on behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -197,5 +197,7 @@ fn a_start_over_100_gigabytes_is_short() {
     let took = start.elapsed();
     println!("{blocks} blocks, {} GB: {took:?}", bytes / 1_000_000_000);
     assert_eq!((index.len() as u64, found.broken), (blocks, 0));
-    assert!(took.as_secs() < 10, "{took:?}");
+    // The promise is the release build's.
+    let most = if cfg!(debug_assertions) { 60 } else { 10 };
+    assert!(took.as_secs() < most, "{took:?}");
 }
