@@ -124,7 +124,7 @@ pub(crate) async fn chat(door: SocketAddr, seed: u64, end: Instant) -> Tally {
                 Ok(Ok(Seen::Broken)) if stream => tally.broken += 1,
                 Ok(Ok(Seen::Broken)) => tally.lost.push(format!("{path}: broke off")),
                 Ok(Ok(Seen::Refused(why))) => {
-                    tally.lost.push(format!("{path} stream={stream}: {why}"))
+                    tally.lost.push(format!("{path} stream={stream}: {why}"));
                 }
                 Ok(Err(error)) => tally.lost.push(format!("{path}: {error}")),
                 Err(_) => tally

@@ -3,7 +3,7 @@
 //! What must hold: no request is lost that a live replica could serve; memory and file descriptors
 //! stay flat; at the end the index is each replica's own truth. `ONEFILL_CHAOS_SECONDS` (20) and
 //! `ONEFILL_CHAOS_SEED` (1) choose how long and what; the real programs run, on loopback.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod client;
 mod fleet;
