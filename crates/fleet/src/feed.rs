@@ -32,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How often completeness is judged while nothing comes.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// Why a replica is not known exactly at first.
+pub(crate) const NOT_READ: &str = "the event feed is not read yet";
+
 /// Where a feed is, and whose.
 #[derive(Clone, Debug)]
 pub(crate) struct FeedSource {
@@ -58,8 +61,13 @@ pub(crate) struct FeedState {
 impl FeedState {
     pub(crate) fn new() -> Arc<Self> {
         let state = Self::default();
-        state.say(Some("the event feed is not read yet"));
+        state.say(Some(NOT_READ));
         Arc::new(state)
+    }
+
+    /// Whether it is still to be found out how complete the feed is.
+    pub(crate) fn is_new(&self) -> bool {
+        self.why() == Some(NOT_READ)
     }
 
     pub(crate) fn why(&self) -> Option<&'static str> {

@@ -161,7 +161,12 @@ impl Supervisor {
             let load = rank.replica.status().load;
             load.running + load.waiting > 0
         });
-        if busy {
+        // What a new feed tells is published with the next probe: an idle replica's is far away.
+        let new = self.ranks.iter().any(|rank| {
+            let feed = rank.feed.as_ref();
+            feed.is_some_and(|feed| feed.is_new() || rank.replica.status().why == feed::NOT_READ)
+        });
+        if busy || new {
             INTERVAL_BUSY
         } else {
             self.shared.config.load_interval_max

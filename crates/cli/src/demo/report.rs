@@ -90,7 +90,12 @@ fn tiles(before: &Figures, after: &Figures) -> String {
         _ = writeln!(
             out,
             "<div class=\"tile\"><h2>{name}</h2><p class=\"is\">{is}</p>\
-             <p class=\"was\"><span class=\"change\">{}</span> from {was}</p></div>",
+             <p class=\"was\"><span class=\"{}\">{}</span> from {was}</p></div>",
+            if table::is_better(&change) {
+                "change"
+            } else {
+                ""
+            },
             change.replace('-', "\u{2212}")
         );
     }

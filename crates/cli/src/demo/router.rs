@@ -19,9 +19,6 @@ const READY_MAX: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Time between two readings of a replica's load: short, so that nobody waits for the first ones.
-const LOAD_INTERVAL: Duration = Duration::from_millis(200);
-
 /// Replicas. Those of this process, and processes of ours, end with it.
 pub(crate) struct Fleet {
     pub(crate) urls: Vec<String>,
@@ -127,7 +124,6 @@ fn watching(fleet: &Fleet, seed: KeySeed) -> FleetConfig {
     };
     FleetConfig {
         discovery: Discovery::Static(fleet.urls.iter().map(spec).collect()),
-        load_interval_max: LOAD_INTERVAL,
         ..Settings::default().fleet(seed)
     }
 }

@@ -50,12 +50,12 @@ pub(crate) fn text(setting: &Setting, runs: &[Figures], colour: bool) -> String 
         "", names[0], names[1], setting.replicas, setting.seed
     );
     for (name, cells, change) in rows(before, after) {
-        let Ink { good, .. } = ink;
-        _ = writeln!(
-            text,
+        let good = if is_better(&change) { ink.good } else { "" };
+        let line = format!(
             "  {name:22}{:>14}{bold}{:>14}{end}   {good}{change}{end}",
             cells[0], cells[1]
         );
+        _ = writeln!(text, "{}", line.trim_end());
     }
     _ = writeln!(text, "\n  {}", receipts(after));
     text
@@ -119,6 +119,11 @@ pub(crate) fn change(before: f64, after: f64) -> String {
 /// "+53 points".
 pub(crate) fn points(before: f64, after: f64) -> String {
     format!("{:+.0} points", (after - before) * 100.0)
+}
+
+/// Of what is compared only the hit ratio, in points, is the better the more there is of it.
+pub(crate) fn is_better(change: &str) -> bool {
+    change.starts_with('+') == change.ends_with("points")
 }
 
 /// How the picks of a run came about.

@@ -48,7 +48,7 @@ async fn a_slow_start_answers_503_and_then_all_is_well() {
     within(async {
         let mut config = config();
         config.faults = Order {
-            unavailable_ms: Some(150),
+            unavailable_ms: Some(500),
             ..Order::default()
         };
         let replica = start(config).await;

@@ -6,6 +6,8 @@ fn changes_have_signs() {
     assert_eq!(change(100.0, 110.0), "+10 %");
     assert_eq!(change(0.0, 1.0), "");
     assert_eq!(points(0.31, 0.84), "+53 points");
+    assert!(is_better("+53 points") && is_better("-75 %"));
+    assert!(!is_better("-3 points") && !is_better("+10 %"));
 }
 
 #[test]
