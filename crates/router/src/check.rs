@@ -40,6 +40,8 @@ pub(crate) struct Sample {
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
     distrusted: arc_swap::ArcSwap<HashSet<String>>,
+    /// Those whose tokens were those of a replica when they were last compared.
+    agreed: arc_swap::ArcSwap<HashSet<String>>,
     seen: AtomicU32,
     wrong: AtomicU32,
     /// One that went wrong, to be compared token by token.
@@ -51,6 +53,11 @@ impl Trust {
     pub(crate) fn distrusted(&self, model: &str) -> bool {
         let distrusted = self.distrusted.load();
         !distrusted.is_empty() && distrusted.contains(model)
+    }
+
+    /// Whether a model's tokens were compared, and the same.
+    pub(crate) fn agreed(&self, model: &str) -> bool {
+        self.agreed.load().contains(model)
     }
 
     /// One prediction's outcome. Evictions explain a few wrong ones, not half of them.
@@ -66,15 +73,17 @@ impl Trust {
     }
 
     fn set(&self, model: &str, distrusted: bool) {
-        self.distrusted.rcu(|old| {
-            let mut new = HashSet::clone(old);
-            if distrusted {
-                new.insert(model.to_owned())
-            } else {
-                new.remove(model)
-            };
-            new
-        });
+        for (models, holds) in [(&self.distrusted, distrusted), (&self.agreed, !distrusted)] {
+            models.rcu(|old| {
+                let mut new = HashSet::clone(old);
+                if holds {
+                    new.insert(model.to_owned())
+                } else {
+                    new.remove(model)
+                };
+                new
+            });
+        }
     }
 }
 

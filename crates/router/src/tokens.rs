@@ -45,7 +45,9 @@ pub(crate) async fn keys<'s>(
     if source.asked.multimodal {
         return or_text(source, sizes, space); // its tokens are only known to the replica
     }
-    if let Some(prompter) = source.prompter()
+    let prompter = source.prompter();
+    let sure = prompter.filter(|prompter| source.is_sure(prompter));
+    if let Some(prompter) = sure
         && let Ok(made) = source.local(prompter, sizes, &space).await
     {
         return (TokenSource::Local, made);
@@ -53,10 +55,15 @@ pub(crate) async fn keys<'s>(
     if let Some(tokens) = source.given() {
         return (TokenSource::Local, keyed(tokens, sizes, space));
     }
-    match source.remote().await {
-        Some(tokens) => (TokenSource::Replica, keyed(&tokens, sizes, space)),
-        None => or_text(source, sizes, space),
+    if let Some(tokens) = source.remote().await {
+        return (TokenSource::Replica, keyed(&tokens, sizes, space));
     }
+    if let Some(prompter) = prompter
+        && let Ok(made) = source.local(prompter, sizes, &space).await
+    {
+        return (TokenSource::Local, made);
+    }
+    or_text(source, sizes, space)
 }
 
 fn or_text<'s>(
@@ -86,10 +93,20 @@ fn keyed<'s>(tokens: &[TokenId], sizes: &[u32], space: impl Fn(u32) -> Namespace
 impl Source<'_> {
     /// The tokenizer in process that may be believed for this model.
     fn prompter(&self) -> Option<&Arc<Prompter>> {
-        let asked = self.asked.model.as_deref()?;
-        let base = self.serving.lora_of.as_deref().unwrap_or(asked);
+        let base = self.base()?;
         let prompter = self.app.config.tokenizers.of(base)?;
         (!self.app.trust.distrusted(base)).then_some(prompter)
+    }
+
+    fn base(&self) -> Option<&str> {
+        let asked = self.asked.model.as_deref()?;
+        Some(self.serving.lora_of.as_deref().unwrap_or(asked))
+    }
+
+    /// Whether it is known to speak as the replicas do, or can't speak otherwise.
+    fn is_sure(&self, prompter: &Prompter) -> bool {
+        let agreed = self.base().is_some_and(|base| self.app.trust.agreed(base));
+        prompter.dialects() == 1 || agreed
     }
 
     /// Token ids that the body gives itself.
