@@ -25,7 +25,7 @@ fn cargo(name: &str, rest: &[&str], peers: &[(&str, PathBuf)]) -> Result<()> {
 /// Runs the benchmark `name`.
 pub fn run(name: &str, rest: &[&str]) -> Result<()> {
     match name {
-        "index" => cargo(name, rest, &[]),
+        "index" | "policies" => cargo(name, rest, &[]),
         "router" => {
             let routers = peers::routers()?;
             let onefill = build_onefill()?;
@@ -50,6 +50,6 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
                 .env("ONEFILL_PEERS", routers);
             shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
         }
-        _ => bail!("no benchmark {name:?}: there are index, router, fleet"),
+        _ => bail!("no benchmark {name:?}: there are index, policies, router, fleet"),
     }
 }

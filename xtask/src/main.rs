@@ -20,7 +20,7 @@ usage: cargo xtask TASK
   test            install what the tests need, then run every test, those with real peers too
   test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
   test NAME...    only these parts: lint, rust, law, store, vllm
-  bench NAME      a benchmark beside the peers: index, router, fleet (further arguments go to it)
+  bench NAME      a benchmark beside the peers: index, policies, router, fleet (further arguments go to it)
   vllm            install the vLLM peer into the cache folder and say where it is
   lmcache         the same for the LMCache peer
   peers           install the peers of the benchmarks
