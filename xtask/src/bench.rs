@@ -25,7 +25,7 @@ fn cargo(name: &str, rest: &[&str], envs: &[(&str, PathBuf)]) -> Result<()> {
 /// Runs the benchmark `name`.
 pub fn run(name: &str, rest: &[&str]) -> Result<()> {
     match name {
-        "index" => cargo(name, rest, &[]),
+        "index" | "policies" => cargo(name, rest, &[]),
         "router" => {
             let routers = peers::routers()?;
             let onefill = build_onefill()?;
@@ -58,7 +58,7 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
             cargo(name, rest, &envs)
         }
         "chaos" => chaos(rest),
-        _ => bail!("no benchmark {name:?}: there are index, router, fleet, store, chaos"),
+        _ => bail!("no benchmark {name:?}: there are index, policies, router, fleet, store, chaos"),
     }
 }
 

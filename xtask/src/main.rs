@@ -21,8 +21,8 @@ usage: cargo xtask TASK
   test            install what the tests need, then run every test, those with real peers too
   test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
   test NAME...    only these parts: lint, rust, law, licences, store, vllm
-  bench NAME      a benchmark beside the peers: index, router, fleet, store (further arguments go to it);
-                  chaos [SECONDS]: ten minutes of faults under load
+  bench NAME      a benchmark beside the peers: index, policies, router, fleet,
+                  store (further arguments go to it); chaos [SECONDS]: ten minutes of faults under load
   vllm            install the vLLM peer into the cache folder and say where it is
   lmcache         the same for the LMCache peer
   peers           install the peers of the benchmarks

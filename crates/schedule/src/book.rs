@@ -1,6 +1,9 @@
 //! What this scheduler has in flight, and what it learned of each replica.
 
-use crate::rates::{Rate, Rates, Sample};
+use crate::{
+    prefills::{Prefills, Work},
+    rates::{Rate, Rates, Sample},
+};
 use hashbrown::HashMap;
 use onefill_kv::{BlockKey, ReplicaId};
 use smallvec::SmallVec;
@@ -20,12 +23,10 @@ const FAMILIES_MAX: usize = 65_536;
 pub(crate) struct InFlight {
     pub(crate) replica: ReplicaId,
     pub(crate) started: Duration,
-    /// Tokens that the replica has to compute for it.
-    pub(crate) uncached_tokens: f64,
-    /// Tokens that it has to load, by tier.
-    pub(crate) loaded_tokens: [f64; 4],
-    /// Tokens queued before it when it was sent.
-    pub(crate) queued_tokens: f64,
+    /// What the replica has to do for it.
+    pub(crate) own: Work,
+    /// What it had to do before, when it was sent.
+    pub(crate) queued: Work,
     pub(crate) prefilling: bool,
     pub(crate) chain: Arc<[BlockKey]>,
 }
@@ -37,8 +38,6 @@ pub(crate) struct Seen {
     pub(crate) in_flight: u32,
     /// Those of them past their first byte.
     pub(crate) decoding: u32,
-    /// Tokens of prefills not over.
-    pub(crate) pending_tokens: f64,
     /// What prefills took here.
     pub(crate) prefill: Rate,
     /// Tokens given to it lately, decaying.
@@ -53,7 +52,6 @@ impl Default for Seen {
         Self {
             in_flight: 0,
             decoding: 0,
-            pending_tokens: 0.0,
             prefill: Rate::default(),
             work_tokens: 0.0,
             work_at: Duration::ZERO,
@@ -91,6 +89,7 @@ pub(crate) struct Book {
     next: u64,
     pub(crate) requests: HashMap<u64, InFlight>,
     replicas: HashMap<ReplicaId, Seen>,
+    queues: HashMap<ReplicaId, Prefills>,
     pub(crate) rates: Rates,
     families: HashMap<BlockKey, SmallVec<[Sibling; 2]>>,
     /// Turn of round robin.
@@ -100,6 +99,12 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn seen(&self, replica: ReplicaId) -> Seen {
         self.replicas.get(&replica).cloned().unwrap_or_default()
+    }
+
+    /// What this scheduler has sent to `replica` and is not computed yet.
+    pub(crate) fn queued(&self, replica: ReplicaId, now: Duration) -> Work {
+        let queue = self.queues.get(&replica);
+        queue.map(|queue| queue.left(now)).unwrap_or_default()
     }
 
     /// Seconds that `replica` takes to compute a token.
@@ -132,8 +137,9 @@ impl Book {
         let seen = self.replicas.entry(request.replica).or_default();
         seen.in_flight += 1;
         seen.picked = id;
-        seen.pending_tokens += request.uncached_tokens;
-        seen.add_work(request.started, request.uncached_tokens);
+        seen.add_work(request.started, request.own.computed_tokens);
+        let queue = self.queues.entry(request.replica).or_default();
+        queue.push(request.started, id, request.own);
         self.remember(id, &request);
         self.requests.insert(id, request);
         id
@@ -176,16 +182,23 @@ impl Book {
             return;
         }
         request.prefilling = false;
+        if let Some(queue) = self.queues.get_mut(&request.replica) {
+            queue.remove(now, id);
+        }
         let Some(seen) = self.replicas.get_mut(&request.replica) else {
             return;
         };
-        seen.pending_tokens = (seen.pending_tokens - request.uncached_tokens).max(0.0);
         seen.decoding += 1;
-        let sample = Sample {
+        let (own, queued) = (&request.own, &request.queued);
+        let loaded = own.loaded_tokens.iter().zip(queued.loaded_tokens);
+        let mut sample = Sample {
             seconds: now.saturating_sub(request.started).as_secs_f64(),
-            computed_tokens: request.uncached_tokens + request.queued_tokens,
-            loaded_tokens: request.loaded_tokens,
+            computed_tokens: own.computed_tokens + queued.computed_tokens,
+            loaded_tokens: [0.0; 4],
         };
+        for (sum, (own, queued)) in sample.loaded_tokens.iter_mut().zip(loaded) {
+            *sum = own + queued;
+        }
         self.rates.learn(&mut seen.prefill, sample);
     }
 
@@ -196,10 +209,10 @@ impl Book {
         };
         if let Some(seen) = self.replicas.get_mut(&request.replica) {
             seen.in_flight = seen.in_flight.saturating_sub(1);
-            if request.prefilling {
-                seen.pending_tokens = (seen.pending_tokens - request.uncached_tokens).max(0.0);
-            } else {
+            if !request.prefilling {
                 seen.decoding = seen.decoding.saturating_sub(1);
+            } else if let Some(queue) = self.queues.get_mut(&request.replica) {
+                queue.remove(now, id);
             }
         }
         let Some(first) = request.chain.first() else {
@@ -224,6 +237,7 @@ impl Book {
     /// The replica is gone or empty.
     pub(crate) fn forget(&mut self, replica: ReplicaId) {
         self.replicas.remove(&replica);
+        self.queues.remove(&replica);
         self.families.retain(|_, family| {
             family.retain(|sibling| sibling.replica != replica);
             !family.is_empty()

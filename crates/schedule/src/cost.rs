@@ -1,14 +1,14 @@
 //! The cost of a candidate, in seconds, term by term. See docs/cost.md.
 
-use crate::{Ask, Candidate, book::Book};
+use crate::{Ask, Candidate, book::Book, prefills::Work};
 use onefill_kv::Tier;
 use std::time::Duration;
 
-/// A token computed though another replica holds it, or stored where a block must leave for it,
-/// costs whoever comes after as well: so much of its own time again.
+/// Work that another replica would be spared delays whoever comes after as well: so much of its own
+/// time again.
 const WASTE_WEIGHT: f64 = 1.0;
 /// Share of evicted blocks that somebody would have asked for again, where they are used most.
-const REUSE_PROBABILITY: f64 = 0.5;
+const REUSE_PROBABILITY: f64 = 1.0;
 /// Differences in idle time below this say nothing.
 const IDLE_FLOOR_S: f64 = 0.5;
 /// Share of the work given lately by which replicas are kept even; small, it decides near ties.
@@ -29,8 +29,8 @@ pub(crate) struct Terms {
     pub(crate) uncached_tokens: u32,
     /// Tokens to load, by tier.
     pub(crate) loaded_tokens: [f64; 4],
-    /// Tokens queued before this request.
-    pub(crate) queued_tokens: f64,
+    /// Work before this request.
+    pub(crate) queued: Work,
     /// Waiting for prefills ahead.
     pub(crate) queue_s: f64,
     /// Computing what is not cached.
@@ -59,13 +59,26 @@ impl Terms {
             + self.balance_s
     }
 
+    /// What this request adds.
+    pub(crate) fn own(&self) -> Work {
+        Work {
+            seconds: self.own_s(),
+            computed_tokens: f64::from(self.uncached_tokens),
+            loaded_tokens: self.loaded_tokens,
+        }
+    }
+
+    fn own_s(&self) -> f64 {
+        self.prefill_s + self.transfer_s
+    }
+
     /// Named, for people.
     pub(crate) fn named(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("overlap_tokens", f64::from(self.overlap_tokens)),
             ("predicted_tokens", f64::from(self.predicted_tokens)),
             ("uncached_tokens", f64::from(self.uncached_tokens)),
-            ("queued_tokens", self.queued_tokens),
+            ("queued_tokens", self.queued.computed_tokens),
             ("queue_s", self.queue_s),
             ("prefill_s", self.prefill_s),
             ("transfer_s", self.transfer_s),
@@ -95,21 +108,20 @@ pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candida
         .iter()
         .map(|each| own_terms(book, now, ask, each, least_idle_s))
         .collect();
-    let best_tokens = all
-        .iter()
-        .map(|terms| terms.predicted_tokens)
-        .max()
-        .unwrap_or(0);
+    let least_s = all.iter().map(Terms::own_s).fold(f64::INFINITY, f64::min);
     let works: Vec<f64> = candidates
         .iter()
         .map(|each| book.seen(each.replica).work_tokens(now))
         .collect();
     let least_work = works.iter().copied().fold(f64::INFINITY, f64::min);
+    let at_hand = |each: &Candidate| cached_tokens(ask, each.overlap.depth[0]);
+    // A session stays where it is; a new one goes where least was given.
+    let held = candidates.iter().map(at_hand).max().unwrap_or(0);
+    let fresh = 1.0 - f64::from(held) / f64::from(ask.prompt_tokens.max(1));
     for ((terms, candidate), work) in all.iter_mut().zip(candidates).zip(works) {
         let s_per_token = book.prefill_s_per_token(candidate.replica);
-        let wasted = best_tokens.saturating_sub(terms.predicted_tokens);
-        terms.waste_s = WASTE_WEIGHT * f64::from(wasted) * s_per_token;
-        terms.balance_s = BALANCE_WEIGHT * (work - least_work) * s_per_token;
+        terms.waste_s = WASTE_WEIGHT * (terms.own_s() - least_s);
+        terms.balance_s = BALANCE_WEIGHT * fresh * (work - least_work) * s_per_token;
     }
     all
 }
@@ -132,14 +144,17 @@ fn own_terms(
     let load = candidate.load;
     let reported = load.running + load.waiting;
     let foreign = f64::from(reported.saturating_sub(seen.in_flight).min(load.waiting));
-    let queued_tokens = seen.pending_tokens + foreign * f64::from(ask.prompt_tokens) * 0.5;
+    let mut queued = book.queued(candidate.replica, now);
+    let foreign_tokens = foreign * f64::from(ask.prompt_tokens) * 0.5;
+    queued.computed_tokens += foreign_tokens;
+    queued.seconds += foreign_tokens * s_per_token;
     Terms {
         overlap_tokens,
         predicted_tokens,
         uncached_tokens,
         loaded_tokens: loaded_tokens(ask, candidate),
-        queued_tokens,
-        queue_s: queued_tokens * s_per_token,
+        queued,
+        queue_s: queued.seconds,
         prefill_s: f64::from(uncached_tokens) * s_per_token,
         transfer_s: transfer_s(book, ask, candidate),
         decode_s: f64::from(seen.in_flight.max(load.running)) * STEP_SHARE_S,

@@ -5,6 +5,7 @@
 mod book;
 mod choose;
 mod cost;
+mod prefills;
 mod rates;
 
 use book::{Book, InFlight};
@@ -213,9 +214,8 @@ impl Scheduler {
         let id = book.open(InFlight {
             replica: candidate.replica,
             started: now,
-            uncached_tokens: f64::from(terms.uncached_tokens),
-            loaded_tokens: terms.loaded_tokens,
-            queued_tokens: terms.queued_tokens,
+            own: terms.own(),
+            queued: terms.queued,
             prefilling: true,
             chain: Arc::clone(&ask.chain),
         });

@@ -30,7 +30,10 @@ fn a_distrusted_model_may_be_trusted_again() {
     let trust = Trust::default();
     trust.set("a", true);
     assert!(trust.distrusted("a") && !trust.distrusted("b"));
-    assert!(!trust.agreed("a") && !trust.agreed("b"), "b was never compared");
+    assert!(
+        !trust.agreed("a") && !trust.agreed("b"),
+        "b was never compared"
+    );
     trust.set("a", false);
     assert!(!trust.distrusted("a") && trust.agreed("a"));
 }
