@@ -11,8 +11,16 @@ use minijinja::{
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// Most steps a template may take: a hostile one ends with an error, not with a stall.
+/// Most steps a template may take, and 64 bytes of memory each: a hostile one ends with an error,
+/// not with a stall. What fuel does not bound is how deep lists lie in lists: some ten thousand
+/// levels, which only a template made for it builds, end in a stack overflow when minijinja drops
+/// them. Templates are the operator's (a request's own are never rendered here), and what clients
+/// send nests 128 deep at most.
 const FUEL: u64 = 5_000_000;
+
+/// Stands for the present time: the replica's clock, not ours, decides what it shows. Many templates
+/// ask for it and few show it; of those the replica must be asked. No text has this character.
+const PRESENT: char = '\u{10fffd}';
 
 /// A model's chat template.
 pub(crate) struct Template {
@@ -61,13 +69,7 @@ impl Template {
                 Err(Error::new(ErrorKind::InvalidOperation, message))
             },
         );
-        environment.add_function("strftime_now", |_: String| -> Result<Value, Error> {
-            // The replica's clock, not ours, decides what it renders: its tokens must be asked.
-            Err(Error::new(
-                ErrorKind::InvalidOperation,
-                "the template uses the present time",
-            ))
-        });
+        environment.add_function("strftime_now", |_: String| PRESENT.to_string().repeat(16));
         environment.add_filter("tojson", json::to_json);
         environment.add_template_owned("chat", without_generation(source))?;
         Ok(Self {
@@ -104,7 +106,14 @@ impl Template {
                 ..self.special_tokens.clone(),
             }
         };
-        template.render(given)
+        let rendered = template.render(given)?;
+        if rendered.contains(PRESENT) {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the template shows the present time",
+            ));
+        }
+        Ok(rendered)
     }
 
     /// The chat up to the end of its last message's text, which the model is to continue: as

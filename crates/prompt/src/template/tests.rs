@@ -53,6 +53,15 @@ fn loops_over_content_are_told_from_others() {
 }
 
 #[test]
+fn the_present_time_is_the_replicas_once_it_is_shown() {
+    let source =
+        "{% set now = strftime_now('%d %b') %}{% if messages %}{{ 'on ' ~ now }}{% endif %}x";
+    assert_eq!(render(source, json!([])).as_deref(), Ok("x"));
+    let error = render(source, json!([1])).expect_err("shown");
+    assert!(error.contains("present time"), "{error}");
+}
+
+#[test]
 fn a_wide_indent_is_paid_for() {
     let source = "{% for i in range(99) %}{{ messages|tojson(indent=1000) }}{% endfor %}";
     let nested = (0..100).fold(json!([1]), |inner, _| json!([inner, 1]));
