@@ -122,7 +122,8 @@ const BODY: &str = r#"{"messages":[{"role":"system","content":"be brief"},
 pub fn templates(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let (source, body) = text.split_once(BETWEEN).unwrap_or((&text, BODY));
-    let Ok(template) = Template::new(source, "<s>", "</s>") else {
+    let special_tokens = [("bos_token".to_owned(), "<s>".to_owned())].into();
+    let Ok(template) = Template::new(source, special_tokens) else {
         return 0;
     };
     let Ok(asked) = scan(Door::Chat, body.as_bytes()) else {
@@ -131,9 +132,14 @@ pub fn templates(bytes: &[u8]) -> usize {
     let Input::Chat(chat) = &asked.input else {
         return 0;
     };
-    let Ok(conversation) = conversation(chat, template.takes_parts) else {
+    let Ok(conversation) = conversation(chat, &template) else {
         return 0;
     };
-    let rendered = template.with_fuel(FUEL).render(&conversation);
+    let template = template.with_fuel(FUEL);
+    let rendered = if chat.continue_final_message {
+        template.render_continued(conversation)
+    } else {
+        template.render(&conversation)
+    };
     rendered.map_or(0, |text| text.len())
 }

@@ -22,7 +22,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use template::Template;
+use template::{SpecialTokens, Template};
 use tokens::Tokens;
 pub use tokens::simulated_word;
 
@@ -95,6 +95,8 @@ pub struct Chat<'a> {
     pub template: Option<Cow<'a, str>>,
     /// "`chat_template_kwargs`".
     pub template_kwargs: Option<&'a str>,
+    /// "`reasoning_effort`", which templates are told of.
+    pub reasoning_effort: Option<&'a str>,
     /// "`add_generation_prompt`", true by default.
     pub add_generation_prompt: bool,
     /// "`continue_final_message`".
@@ -196,7 +198,7 @@ impl Prompter {
     /// The tokenizer of simulated engines: a token for each word piece of up to four bytes, and a
     /// `ChatML` template.
     pub fn simulated() -> Self {
-        let template = Template::new(CHATML, "", "<|im_end|>").ok();
+        let template = Template::new(CHATML, SpecialTokens::new()).ok();
         Self::new(vec![Tokens::simulated()], template)
     }
 
@@ -253,15 +255,17 @@ impl Prompter {
         let template = self.template.as_ref();
         let template =
             template.ok_or_else(|| PromptError("the model has no chat template".into()))?;
-        if chat.continue_final_message {
-            return Err(PromptError(
-                "a continued message is rendered by the replica".into(),
-            ));
-        }
-        let conversation = conversation::conversation(chat, template.takes_parts)?;
-        template
-            .render(&conversation)
-            .map_err(|error| PromptError(format!("chat template: {error}")))
+        let conversation = conversation::conversation(chat, template)?;
+        let rendered = match (chat.continue_final_message, chat.add_generation_prompt) {
+            (false, _) => template.render(&conversation),
+            (true, false) => template.render_continued(conversation),
+            (true, true) => {
+                return Err(PromptError(
+                    "a message is continued without a generation prompt only".into(),
+                ));
+            }
+        };
+        rendered.map_err(|error| PromptError(format!("chat template: {error}")))
     }
 
     /// Keys of a prompt. Segments seen before cost only their hash.

@@ -1,6 +1,10 @@
 //! A model's tokenizer folder: `tokenizer.json`, and the chat template where it may stand.
 
-use crate::{LoadError, Prompter, dialect, template::Template, tokens::Tokens};
+use crate::{
+    LoadError, Prompter, dialect,
+    template::{SpecialTokens, Template},
+    tokens::Tokens,
+};
 use serde_json::Value as Json;
 use std::{fs, path::Path};
 use tokenizers::Tokenizer;
@@ -25,8 +29,7 @@ pub(crate) fn load(folder: &Path) -> Result<Prompter, LoadError> {
     let other = dialect::of_class(&file, &config, &model);
     let template = match template_source(folder, &config) {
         Some(source) => {
-            let (bos, eos) = (token(&config, "bos_token"), token(&config, "eos_token"));
-            let template = Template::new(&source, &bos, &eos);
+            let template = Template::new(&source, special_tokens(&config));
             Some(template.map_err(|error| wrong(format!("chat template: {error}")))?)
         }
         None => None,
@@ -51,12 +54,23 @@ fn template_source(folder: &Path, config: &Json) -> Option<String> {
     }
 }
 
-/// A special token stands as text, or as an object with "content".
-fn token(config: &Json, name: &str) -> String {
-    let value = &config[name];
-    value
-        .as_str()
-        .or_else(|| value["content"].as_str())
-        .unwrap_or_default()
-        .to_owned()
+/// Those that have a name. Each stands as text, or as an object with "content".
+fn special_tokens(config: &Json) -> SpecialTokens {
+    const NAMES: [&str; 7] = [
+        "bos_token",
+        "eos_token",
+        "unk_token",
+        "sep_token",
+        "pad_token",
+        "cls_token",
+        "mask_token",
+    ];
+    let text = |name| {
+        let value = &config[name];
+        value.as_str().or_else(|| value["content"].as_str())
+    };
+    let named = NAMES
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), text(*name)?.to_owned())));
+    named.collect()
 }

@@ -1,6 +1,6 @@
 //! Asking a replica for the tokens of a prompt: what to send, and how to read the answer.
 
-use crate::{Asked, Door, Input, PromptError, TokenId};
+use crate::{Asked, Door, Input, PromptError, TokenId, conversation::with_effort};
 use serde_json::{Value as Json, json};
 
 /// A request to a replica.
@@ -31,9 +31,14 @@ pub fn request(asked: &Asked<'_>) -> Option<TokenRequest> {
                 "add_generation_prompt": chat.add_generation_prompt,
                 "continue_final_message": chat.continue_final_message,
             });
+            // The path takes no effort of its own.
+            let kwargs = raw(chat.template_kwargs).unwrap_or_default();
+            let effort = raw(chat.reasoning_effort).unwrap_or_default();
+            let kwargs = Some(with_effort(kwargs, effort));
+            let kwargs = kwargs.filter(|kwargs| kwargs.as_object().is_some_and(|k| !k.is_empty()));
             let further = [
                 ("tools", raw(chat.tools)),
-                ("chat_template_kwargs", raw(chat.template_kwargs)),
+                ("chat_template_kwargs", kwargs),
                 (
                     "chat_template",
                     chat.template.as_ref().map(|text| json!(text)),

@@ -12,7 +12,7 @@ struct Fields<'a> {
     known: [Option<&'a RawValue>; NAMES.len()],
 }
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "model",
     "cache_salt",
     "session_id",
@@ -35,6 +35,7 @@ const NAMES: [&str; 22] = [
     "add_special_tokens",
     "previous_response_id",
     "prompt_embeds",
+    "reasoning_effort",
 ];
 
 impl<'a> Fields<'a> {
@@ -156,6 +157,7 @@ fn chat_of<'a>(door: Door, fields: &Fields<'a>) -> Chat<'a> {
         documents: raw("documents"),
         template: fields.text("chat_template"),
         template_kwargs: raw("chat_template_kwargs"),
+        reasoning_effort: raw("reasoning_effort"),
         add_generation_prompt: fields
             .get("add_generation_prompt")
             .is_none_or(|value| value.get() != "false"),

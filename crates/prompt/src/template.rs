@@ -1,22 +1,42 @@
 //! Chat templates: Jinja as Hugging Face's `apply_chat_template` runs it, by minijinja.
 
+mod json;
+mod methods;
+
 use minijinja::{
-    Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Serde,
+    Environment, Error, ErrorKind, Value, context, escape_formatter,
+    syntax::SyntaxConfig,
+    value::{Serde, ValueKind},
 };
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
-/// Most steps a template may take: a hostile one ends with an error, not with a stall.
+/// Most steps a template may take, and 64 bytes of memory each: a hostile one ends with an error,
+/// not with a stall. What fuel does not bound is how deep lists lie in lists: some ten thousand
+/// levels, which only a template made for it builds, end in a stack overflow when minijinja drops
+/// them. Templates are the operator's (a request's own are never rendered here), and what clients
+/// send nests 128 deep at most.
 const FUEL: u64 = 5_000_000;
+
+/// Stands for the present time: the replica's clock, not ours, decides what it shows. Many templates
+/// ask for it and few show it; of those the replica must be asked. No text has this character.
+const PRESENT: char = '\u{10fffd}';
 
 /// A model's chat template.
 pub(crate) struct Template {
     environment: Environment<'static>,
-    bos: String,
-    eos: String,
+    special_tokens: Value,
     /// Whether it loops over a message's content itself, so that parts stay a list (vLLM calls
     /// this content format "openai"); else vLLM joins text parts before.
     pub(crate) takes_parts: bool,
+    /// Whether it knows the role "developer".
+    pub(crate) knows_developer: bool,
+    /// Whether it speaks of "content", without which no message can be continued.
+    shows_content: bool,
 }
+
+/// Names and texts of a tokenizer's special tokens, as in `bos_token`; templates ask by name.
+pub(crate) type SpecialTokens = BTreeMap<String, String>;
 
 /// What a template is given.
 pub(crate) struct Conversation {
@@ -28,7 +48,7 @@ pub(crate) struct Conversation {
 }
 
 impl Template {
-    pub(crate) fn new(source: &str, bos: &str, eos: &str) -> Result<Self, Error> {
+    pub(crate) fn new(source: &str, special_tokens: SpecialTokens) -> Result<Self, Error> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
@@ -36,35 +56,28 @@ impl Template {
             .build()?;
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::unknown);
+        environment.set_formatter(|out, state, value| match f64::try_from(value.clone()) {
+            Ok(number) if value.kind() == ValueKind::Number && !value.is_integer() => out
+                .write_str(&json::python_float(number))
+                .map_err(Error::from),
+            _ => escape_formatter(out, state, value),
+        });
         environment.add_function(
             "raise_exception",
             |message: String| -> Result<Value, Error> {
                 Err(Error::new(ErrorKind::InvalidOperation, message))
             },
         );
-        environment.add_function("strftime_now", |_: String| -> Result<Value, Error> {
-            // The replica's clock, not ours, decides what it renders: its tokens must be asked.
-            Err(Error::new(
-                ErrorKind::InvalidOperation,
-                "the template uses the present time",
-            ))
-        });
-        environment.add_filter("tojson", to_json);
-        let plain = source
-            .replace("{% generation %}", "")
-            .replace("{% endgeneration %}", "");
-        let plain = plain
-            .replace("{%- generation -%}", "")
-            .replace("{%- endgeneration -%}", "");
-        environment.add_template_owned("chat", plain)?;
-        let takes_parts = loops_over_content(source);
+        environment.add_function("strftime_now", |_: String| PRESENT.to_string().repeat(16));
+        environment.add_filter("tojson", json::to_json);
+        environment.add_template_owned("chat", without_generation(source))?;
         Ok(Self {
             environment,
-            bos: bos.into(),
-            eos: eos.into(),
-            takes_parts,
+            special_tokens: Value::from(special_tokens),
+            takes_parts: loops_over_content(source),
+            knows_developer: source.contains("'developer'") || source.contains("\"developer\""),
+            shows_content: source.contains("content"),
         })
     }
 
@@ -88,15 +101,83 @@ impl Template {
             tools => or_none(&conversation.tools),
             documents => or_none(&conversation.documents),
             add_generation_prompt => conversation.add_generation_prompt,
-            bos_token => &self.bos,
-            eos_token => &self.eos,
-            ..Value::from(Serde(&conversation.kwargs))
+            ..context! {
+                ..Value::from(Serde(&conversation.kwargs)),
+                ..self.special_tokens.clone(),
+            }
         };
-        template.render(given)
+        let rendered = template.render(given)?;
+        if rendered.contains(PRESENT) {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the template shows the present time",
+            ));
+        }
+        Ok(rendered)
+    }
+
+    /// The chat up to the end of its last message's text, which the model is to continue: as
+    /// transformers does it, by a mark behind that text.
+    pub(crate) fn render_continued(&self, mut conversation: Conversation) -> Result<String, Error> {
+        const MARK: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+        let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOperation, what);
+        let last = conversation
+            .messages
+            .as_array_mut()
+            .and_then(|all| all.last_mut());
+        let content = last.and_then(|message| message.get_mut("content"));
+        let text = match content {
+            Some(Json::Array(parts)) => {
+                parts.iter_mut().rev().find_map(|part| part.get_mut("text"))
+            }
+            content => content,
+        };
+        let Some(Json::String(text)) = text.filter(|_| self.shows_content) else {
+            return Err(wrong("there is no text to continue"));
+        };
+        let continued = text.trim().to_owned();
+        text.push_str(MARK);
+        let mut rendered = self.render(&conversation)?;
+        let Some(end) = rendered.rfind(MARK.trim_end()) else {
+            return Err(wrong("the template does not show the text to continue"));
+        };
+        if !rendered.contains(&continued) {
+            return Err(wrong("the template changes the text to continue"));
+        }
+        // Where the template took the mark's space away, it takes the text's own away too.
+        let keeps_space = rendered
+            .get(end..)
+            .is_some_and(|rest| rest.starts_with(MARK));
+        rendered.truncate(end);
+        if !keeps_space {
+            rendered.truncate(rendered.trim_end().len());
+        }
+        Ok(rendered)
     }
 }
 
-/// vLLM reads the template's syntax tree; names and forms in use are few enough for the text.
+/// `{% generation %}` blocks, which only mark what a model said, become blocks that are always
+/// there: so whitespace around their tags is cut as around any.
+fn without_generation(source: &str) -> String {
+    let mut plain = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(place) = rest.find("{%") {
+        let (before, tag) = rest.split_at(place + 2);
+        plain.push_str(before);
+        let inside = tag.split("%}").next().unwrap_or_default();
+        match inside.trim_matches(['-', '+']).trim() {
+            "generation" => plain.push_str(&inside.replace("generation", "if true")),
+            "endgeneration" => plain.push_str(&inside.replace("endgeneration", "endif")),
+            _ => plain.push_str(inside),
+        }
+        rest = tag.get(inside.len()..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// vLLM reads the template's syntax tree; the forms in use are few enough for the text: a loop over
+/// a message's content or over a variable of that name, perhaps sliced or filtered.
 fn loops_over_content(source: &str) -> bool {
     let squeezed: String = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let loops = squeezed
@@ -104,57 +185,30 @@ fn loops_over_content(source: &str) -> bool {
         .skip(1)
         .filter_map(|rest| rest.split_once(" in "));
     let mut over = loops.map(|(_, iterable)| iterable.split(['%', '}']).next().unwrap_or_default());
-    over.any(|iterable| {
-        iterable.contains("['content']")
-            || iterable.contains("[\"content\"]")
-            || iterable.contains(".content")
-            || iterable.trim() == "content"
-    })
+    over.any(|iterable| is_content(iterable.trim()))
 }
 
-/// Python's `json.dumps(value, ensure_ascii=False)`: a space after each comma and colon.
-#[expect(clippy::needless_pass_by_value, reason = "the form of a filter")]
-fn to_json(value: &Value, kwargs: minijinja::value::Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = kwargs.get("indent")?;
-    let wrong =
-        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    let json = serde_json::to_value(value).map_err(wrong)?;
-    let mut text = String::new();
-    write_json(&json, indent, 0, &mut text);
-    Ok(Value::from_safe_string(text))
-}
-
-fn write_json(json: &Json, indent: Option<usize>, depth: usize, text: &mut String) {
-    let line = |text: &mut String, depth: usize| {
-        if let Some(indent) = indent {
-            text.push('\n');
-            text.extend(std::iter::repeat_n(' ', indent * depth));
-        }
+fn is_content(iterable: &str) -> bool {
+    let is_part_of_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let name = iterable.find(|letter| !is_part_of_word(letter));
+    let (name, rest) = iterable.split_at(name.unwrap_or(iterable.len()));
+    let accesses = ["['content']", "[\"content\"]", ".content"];
+    let after = match accesses.iter().find_map(|access| rest.strip_prefix(access)) {
+        Some(after) => after,
+        None if name == "content" => rest,
+        None => return false,
     };
-    let separator = if indent.is_some() { "," } else { ", " };
-    match json {
-        Json::Array(items) if !items.is_empty() => {
-            text.push('[');
-            for (place, item) in items.iter().enumerate() {
-                text.push_str(if place > 0 { separator } else { "" });
-                line(text, depth + 1);
-                write_json(item, indent, depth + 1, text);
-            }
-            line(text, depth);
-            text.push(']');
-        }
-        Json::Object(fields) if !fields.is_empty() => {
-            text.push('{');
-            for (place, (name, item)) in fields.iter().enumerate() {
-                text.push_str(if place > 0 { separator } else { "" });
-                line(text, depth + 1);
-                text.push_str(&Json::from(name.as_str()).to_string());
-                text.push_str(": ");
-                write_json(item, indent, depth + 1, text);
-            }
-            line(text, depth);
-            text.push('}');
-        }
-        plain => text.push_str(&plain.to_string()),
-    }
+    // A call or a further name makes something else of it.
+    let after = after.trim_start();
+    after.is_empty()
+        || after.starts_with(['|', '-'])
+        || after.starts_with("if ")
+        || after.starts_with('[')
+            && after
+                .split(']')
+                .next()
+                .is_some_and(|slice| slice.contains(':'))
 }
+
+#[cfg(test)]
+mod tests;
