@@ -222,7 +222,7 @@ impl Runs {
         }
         let id = self.numbers();
         if id as usize >= m.headers.lines_max().min(crate::shared::RUNS_MAX)
-            || !m.headers.reserve(id)
+            || !m.headers.reserve(&m.bulk, &mut self.heap, id)
         {
             return None;
         }

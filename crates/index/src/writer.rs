@@ -48,11 +48,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(config: &IndexConfig, shard_bits: u32) -> Self {
+    pub(crate) fn new(config: &IndexConfig, shards_log2: u32) -> Self {
         let replicas = config.replicas_max.clamp(1, onefill_kv::REPLICAS_MAX);
         Self {
             runs: Runs::new(replicas),
-            names: Names::new(shard_bits),
+            names: Names::new(shards_log2),
             aliases: Aliases::new(replicas),
             orphans: Orphans::new(config.orphan_bytes_max),
             fresh: Fresh::default(),
@@ -100,6 +100,11 @@ impl Writer {
         told.placed += self.adopt(m);
         self.settle(m);
         told
+    }
+
+    /// Parks a block that was parked before a restart.
+    pub(crate) fn repark(&mut self, parent: EngineHash, orphan: Orphan) {
+        self.refused += u64::from(self.orphans.park(parent, orphan));
     }
 
     fn refuse(&mut self, blocks: usize) -> Stored {
