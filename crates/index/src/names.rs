@@ -139,7 +139,7 @@ impl Names {
     /// The first place that the name may mean and that `is` accepts.
     #[inline]
     pub(crate) fn find(&self, name: Name, is: impl Fn(Place) -> bool) -> Option<(Slot, Place)> {
-        for number in self.table.from_home(name) {
+        for number in self.table.path_of(name) {
             let bucket = self.table.bucket(number);
             for slot in bucket.slots_of(name) {
                 let place = bucket.place(slot);
@@ -162,6 +162,10 @@ impl Names {
     /// Names `place`, unless the name is taken by a place that `is_live`.
     #[inline]
     pub(crate) fn put(&mut self, name: Name, place: Place, is_live: impl Fn(Place) -> bool) -> Put {
+        self.table.make_room(name.shard);
+        if self.table.insert_at_home(name, place) {
+            return Put::New;
+        }
         match self.find(name, |_| true) {
             None => {
                 self.table.insert(name, place);

@@ -45,7 +45,7 @@ fn advise(piece: *mut core::ffi::c_void) {
     {
         use rustix::mm::{Advice, madvise};
         // SAFETY: the memory is ours, aligned and as long as said; nothing has been written there.
-        let _: Result<(), _> = unsafe { madvise(piece, PIECE_BYTES, Advice::LinuxHugepage) };
+        unsafe { madvise(piece, PIECE_BYTES, Advice::LinuxHugepage) }.ok();
     }
     #[cfg(not(all(target_os = "linux", not(miri))))]
     let _ = piece;

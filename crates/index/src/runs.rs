@@ -8,7 +8,7 @@ use crate::copies::Copies;
 use crate::heap::{Array, Heap};
 use crate::memory::{LINE_WORDS, Memory};
 use crate::names::Place;
-use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX};
+use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX, Run};
 use crate::shared::Shared;
 
 const NO_RUN: u32 = u32::MAX;
@@ -131,6 +131,25 @@ impl Runs {
             return false;
         }
         holder.tier == onefill_kv::Tier::Gpu || self.unset_gpu_bit(m, after.run, holder.replica)
+    }
+
+    /// Appends a block to a run that has room for it and that only `replica` holds, all of it on its
+    /// GPU.
+    #[inline]
+    pub(crate) fn append_in_place(
+        &mut self,
+        m: &Shared,
+        run: Run<'_>,
+        key: BlockKey,
+        replica: ReplicaId,
+    ) {
+        let Extent { array, blocks } = run.extent();
+        let words = m.bulk.words(array.line, array.lines.into());
+        words.set(blocks.into(), key.0);
+        let blocks = blocks + 1;
+        run.set_extent(Extent { array, blocks }, key);
+        self.blocks += 1;
+        self.held[usize::from(replica.0)][0] += 1;
     }
 
     /// Appends blocks; returns how many found room.

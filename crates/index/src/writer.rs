@@ -1,5 +1,6 @@
 //! The index's writer: what engines say, put into runs.
 
+mod one;
 mod removal;
 mod room;
 
@@ -93,6 +94,13 @@ impl Writer {
                 (self.anchor(m, holder.replica, hash), Some(hash))
             }
         };
+        if let (Some(anchor), [block]) = (anchor, blocks)
+            && self.unsettled.is_empty()
+            && self.orphans.is_empty()
+            && let Some(told) = self.place_one(m, holder, anchor, *block)
+        {
+            return told;
+        }
         let mut told = match anchor {
             Some(anchor) => self.place(m, holder, anchor, blocks),
             None => self.place_unanchored(m, holder, missing, blocks),
@@ -314,20 +322,25 @@ impl Writer {
     fn name_new(&mut self, m: &Shared, replica: ReplicaId, first: Place, blocks: &[Block]) {
         let mut place = first;
         for block in blocks {
-            if self.fresh.is_full() {
-                self.put_fresh_but(m, FRESH_KEPT);
-            }
-            let (hash, name) = (block.hash, self.names.name(block.hash));
-            self.names.prefetch(name);
-            self.fresh.push(FreshName {
-                replica,
-                hash,
-                name,
-                place,
-            });
-            self.tell_orphans(hash, place);
+            self.name_new_one(m, replica, place, block.hash);
+            self.tell_orphans(block.hash, place);
             place.at += 1;
         }
+    }
+
+    #[inline]
+    fn name_new_one(&mut self, m: &Shared, replica: ReplicaId, place: Place, hash: EngineHash) {
+        if self.fresh.is_full() {
+            self.put_fresh_but(m, FRESH_KEPT);
+        }
+        let name = self.names.name(hash);
+        self.names.prefetch(name);
+        self.fresh.push(FreshName {
+            replica,
+            hash,
+            name,
+            place,
+        });
     }
 
     #[inline]
@@ -378,6 +391,7 @@ impl Writer {
 
     /// Whether `place` is what the replica's own name means; a name that meant something else is
     /// taken from it.
+    #[cold]
     fn has_alias(
         &mut self,
         m: &Shared,
@@ -397,6 +411,7 @@ impl Writer {
     }
 
     /// The replica names a place by a hash that means another place.
+    #[cold]
     fn disagree(
         &mut self,
         m: &Shared,

@@ -1,6 +1,6 @@
 //! Buckets in one stretch of large pages: shards of equal size, one behind the other.
 //!
-//! It grows by a quarter, shard by shard from the last to the first, each moving up to where it will
+//! It grows by half, shard by shard from the last to the first, each moving up to where it will
 //! stand in the larger stretch: what lies above it has moved before. So there is never a second copy,
 //! nothing to give back, and no insertion pays for more than a shard.
 
@@ -11,10 +11,10 @@ use crate::pages::{self, PIECE_BYTES, Piece};
 const PIECE_BUCKETS: usize = PIECE_BYTES / size_of::<Bucket>();
 /// Of a hundred slots, those in use when a table begins to grow, and so many more when it is done.
 /// Shards differ by chance: the fullest is then still not full.
-const GROW_AT: usize = 79;
+const GROW_AT: usize = 82;
 const GROW_WITHIN: usize = 6;
 /// Of a hundred slots, those in use below which a table shrinks, and how many are then.
-const SHRINK_AT: usize = 40;
+const SHRINK_AT: usize = 33;
 const SHRINK_TO: usize = 66;
 
 /// A shard is tidied for so many shards full of names that are taken out.
@@ -94,7 +94,7 @@ impl Table {
 
     /// All buckets of the name's shard, from its home on.
     #[inline]
-    pub(super) fn from_home(&self, name: Name) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn path_of(&self, name: Name) -> impl Iterator<Item = usize> + use<> {
         let (shard, size) = (name.shard as usize, self.size_of(name.shard as usize));
         let (first, home) = (shard * size, home_in(name, size));
         (home..size).chain(0..home).map(move |at| first + at)
@@ -113,19 +113,50 @@ impl Table {
         bucket_mut(&mut self.pieces, number)
     }
 
-    /// Puts a name that is not there yet.
+    /// Makes room for a name more in a shard. Slots found before may mean something else.
     #[inline]
-    pub(super) fn insert(&mut self, name: Name, place: Place) {
-        let shard = name.shard as usize;
-        while self.names >= self.step_at || self.is_full(shard) {
+    pub(super) fn make_room(&mut self, shard: u32) {
+        while self.names >= self.step_at || self.is_full(shard as usize) {
             self.step();
         }
         if self.taken_out > TIDY_EVERY * SLOTS * self.size {
             self.tidy();
         }
-        let size = self.size_of(shard);
-        insert(&mut self.pieces, shard * size, size, name, place);
-        self.counts[shard] += 1;
+    }
+
+    /// Puts a name at home, if it is not there, could be nowhere else and there is a slot. There is
+    /// [room](Self::make_room) in the shard.
+    #[inline]
+    pub(super) fn insert_at_home(&mut self, name: Name, place: Place) -> bool {
+        let home = self.home(name);
+        let bucket = bucket_mut(&mut self.pieces, home);
+        if bucket.is_crowded() || bucket.slots_of(name).next().is_some() {
+            return false;
+        }
+        let Some(free) = bucket.free_slot() else {
+            return false;
+        };
+        bucket.fill(free, name, place);
+        self.count_in(name.shard);
+        true
+    }
+
+    /// Puts a name that is not there yet; there is [room](Self::make_room) in the shard.
+    pub(super) fn insert(&mut self, name: Name, place: Place) {
+        for number in self.path_of(name) {
+            let bucket = bucket_mut(&mut self.pieces, number);
+            if let Some(free) = bucket.free_slot() {
+                bucket.fill(free, name, place);
+                break;
+            }
+            bucket.crowd();
+        }
+        self.count_in(name.shard);
+    }
+
+    #[inline]
+    fn count_in(&mut self, shard: u32) {
+        self.counts[shard as usize] += 1;
         self.names += 1;
     }
 
@@ -154,7 +185,7 @@ impl Table {
     #[cold]
     fn step(&mut self) {
         if self.next_size == self.size {
-            self.next_size = (self.size + 1).max(self.size + self.size / 4);
+            self.next_size = (self.size + 1).max(self.size + self.size / 2);
             self.moved_from = self.counts.len();
         }
         let shard = self.moved_from - 1;
@@ -173,18 +204,21 @@ impl Table {
     }
 
     /// Moves a shard from where it stands among shards of size `from` to where it stands among those
-    /// of size `to`.
+    /// of size `to`. The new buckets are made aside, since they may lie over the old ones.
     fn relocate(&mut self, shard: usize, from: usize, to: usize) {
         let mut moving = std::mem::take(&mut self.moving);
         moving.clear();
-        moving.extend((0..from).map(|at| *self.bucket(shard * from + at)));
-        let first = shard * to;
-        (first..first + to).for_each(|number| *self.bucket_mut(number) = EMPTY);
-        for bucket in &moving {
+        moving.resize(to, EMPTY);
+        for number in shard * from..(shard + 1) * from {
+            let bucket = self.bucket(number);
             for slot in bucket.slots() {
-                let (name, place) = (bucket.name(shard as u32, slot), bucket.place(slot));
-                insert(&mut self.pieces, first, to, name, place);
+                let name = bucket.name(shard as u32, slot);
+                let free = free_in(&mut moving, home_in(name, to));
+                moving[free.0].fill(free.1, name, bucket.place(slot));
             }
+        }
+        for (number, bucket) in (shard * to..).zip(&moving) {
+            *self.bucket_mut(number) = *bucket;
         }
         self.moving = moving;
     }
@@ -250,15 +284,15 @@ fn bucket_mut(pieces: &mut Pieces, number: usize) -> &mut Bucket {
     &mut piece.0[number % PIECE_BUCKETS]
 }
 
-/// Puts a name into the `size` buckets from `first` on, of which one has room.
+/// A free slot in the bucket `home` or the nearest one after it; those between are crowded.
 #[inline]
-fn insert(pieces: &mut Pieces, first: usize, size: usize, name: Name, place: Place) {
-    let home = home_in(name, size);
-    for at in (home..size).chain(0..home) {
-        let bucket = bucket_mut(pieces, first + at);
-        if let Some(free) = bucket.free_slot() {
-            return bucket.fill(free, name, place);
+fn free_in(buckets: &mut [Bucket], home: usize) -> (usize, usize) {
+    let mut at = home;
+    loop {
+        if let Some(slot) = buckets[at].free_slot() {
+            return (at, slot);
         }
-        bucket.crowd();
+        buckets[at].crowd();
+        at = if at + 1 == buckets.len() { 0 } else { at + 1 };
     }
 }

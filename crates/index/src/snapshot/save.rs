@@ -112,7 +112,7 @@ impl Writer {
         list(out, replicas, |out, saved| {
             out.extend(saved.replica.0.to_le_bytes());
             out.extend(saved.mark.to_le_bytes());
-            list(out, saved.name.bytes(), |out, byte| out.push(byte));
+            list(out, saved.name.bytes(), Vec::push);
         });
         let order = Order::of(m, self);
         list(out, &order.runs, |out, id| {
