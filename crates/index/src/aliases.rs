@@ -72,6 +72,24 @@ impl Aliases {
         self.places.retain(|_, place| is_live(*place));
     }
 
+    /// All names that single replicas give.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ReplicaId, EngineHash, Place)> {
+        let places = self.places.iter();
+        places.map(|((replica, hash), place)| (ReplicaId(*replica), EngineHash(*hash), *place))
+    }
+
+    /// Replicas that have disagreed, and how often.
+    pub(crate) fn strangers(&self) -> impl Iterator<Item = (ReplicaId, u32)> {
+        let all = (0..).map(ReplicaId).zip(self.disagreements.iter().copied());
+        all.filter(|(_, disagreements)| *disagreements > 0)
+    }
+
+    pub(crate) fn set_disagreements(&mut self, replica: ReplicaId, disagreements: u32) {
+        if let Some(count) = self.disagreements.get_mut(usize::from(replica.0)) {
+            *count = disagreements;
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.places.allocation_size() + 4 * self.disagreements.capacity()
     }

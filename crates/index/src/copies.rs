@@ -2,6 +2,7 @@
 //! and drop; the block stays until the last is gone.
 
 use hashbrown::HashMap;
+use onefill_kv::{ReplicaId, Tier};
 
 use crate::hasher::BuildFold;
 use crate::names::Place;
@@ -41,6 +42,21 @@ impl Copies {
     /// Forgets all copies beyond the first.
     pub(crate) fn forget(&mut self, place: Place, holder: Holder) {
         self.more.remove(&key(place, holder));
+    }
+
+    /// All blocks with more than one copy, their holders, and how many beyond the first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, Holder, u8)> {
+        self.more.iter().map(|(key, more)| {
+            let place = Place {
+                run: *key as u32 & 0xff_ffff,
+                at: (key >> 24) as u16,
+            };
+            let holder = Holder {
+                replica: ReplicaId((key >> 42) as u16),
+                tier: Tier::ALL[(key >> 40) as usize & 3],
+            };
+            (place, holder, *more)
+        })
     }
 
     pub(crate) fn bytes(&self) -> usize {

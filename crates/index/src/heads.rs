@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use onefill_kv::BlockKey;
 
 use crate::heap::Heap;
-use crate::memory::{LINE_WORDS, Line, Memory};
+use crate::memory::{LINE_WORDS, Line, Memory, Numbered};
 
 const ENTRIES: usize = LINE_WORDS - 1;
 const LINK: usize = ENTRIES;
@@ -24,7 +24,7 @@ const LOAD: u64 = 4;
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Heads {
-    lines: Memory,
+    lines: Numbered,
     /// Buckets in use.
     buckets: AtomicU64,
     /// Entries in use. Writer only.
@@ -62,18 +62,16 @@ fn bucket(hash: u64, buckets: u64) -> u32 {
 
 impl Heads {
     pub(crate) fn new(lines_max: usize) -> Self {
-        let lines = Memory::new(lines_max.min(1 << RUN_BITS));
-        lines.reserve(0);
         Self {
-            lines,
+            lines: Numbered::new(lines_max.min(1 << RUN_BITS)),
             buckets: AtomicU64::new(1),
             entries: AtomicU64::new(0),
         }
     }
 
-    /// Bytes taken.
-    pub(crate) fn bytes(&self) -> usize {
-        self.lines.bytes()
+    /// Its lines.
+    pub(crate) fn lines(&self) -> &Numbered {
+        &self.lines
     }
 
     /// The run that starts with `key`; `is` checks a candidate.
@@ -87,7 +85,7 @@ impl Heads {
         let hash = mix(key);
         let mut buckets = self.buckets.load(Ordering::Acquire);
         loop {
-            let mut line = self.lines.line(bucket(hash, buckets));
+            let mut line = self.lines.line(bulk, bucket(hash, buckets));
             loop {
                 for word in &line.0[..ENTRIES] {
                     let entry = word.load(Ordering::Acquire);
@@ -117,7 +115,8 @@ impl Heads {
         }
         let hash = mix(key);
         let first = bucket(hash, self.buckets.load(Ordering::Relaxed));
-        let put = self.put(bulk, heap, first, entry(hash, run));
+        let put =
+            self.lines.reserve(bulk, heap, first) && self.put(bulk, heap, first, entry(hash, run));
         if put {
             self.entries.store(entries, Ordering::Relaxed);
         }
@@ -140,7 +139,7 @@ impl Heads {
     }
 
     fn chain<'a>(&'a self, bulk: &'a Memory, first: u32) -> impl Iterator<Item = &'a Line> {
-        std::iter::successors(Some(self.lines.line(first)), move |line| {
+        std::iter::successors(Some(self.lines.line(bulk, first)), move |line| {
             match line.0[LINK].load(Ordering::Relaxed) {
                 0 => None,
                 more => Some(bulk.line(more as u32)),
@@ -149,7 +148,7 @@ impl Heads {
     }
 
     fn put(&self, bulk: &Memory, heap: &mut Heap, first: u32, entry: u64) -> bool {
-        let mut last = self.lines.line(first);
+        let mut last = self.lines.line(bulk, first);
         for line in self.chain(bulk, first) {
             let free = line.0[..ENTRIES]
                 .iter()
@@ -176,7 +175,7 @@ impl Heads {
     fn split(&self, bulk: &Memory, heap: &mut Heap) {
         let buckets = self.buckets.load(Ordering::Relaxed);
         let new = buckets as u32;
-        if buckets as usize >= self.lines.lines_max() || !self.lines.reserve(new) {
+        if buckets as usize >= self.lines.lines_max() || !self.lines.reserve(bulk, heap, new) {
             return;
         }
         let old = new & ((buckets + 1).next_power_of_two() as u32 / 2 - 1);

@@ -57,7 +57,10 @@ impl Heap {
         let class = class(lines);
         let line = match self.free[class].pop() {
             Some(line) => line,
-            None => self.cut(memory, class).or_else(|| self.split(class))?,
+            None => {
+                let cut = self.cut(memory, SIZES[class].into());
+                cut.or_else(|| self.split(class))?
+            }
         };
         self.used += usize::from(SIZES[class]);
         Some(Array {
@@ -72,8 +75,8 @@ impl Heap {
         self.free[class(array.lines.into())].push(array.line);
     }
 
-    fn cut(&mut self, memory: &Memory, class: usize) -> Option<u32> {
-        let lines = usize::from(SIZES[class]);
+    /// Lines never given out before; the caller keeps them for good, or counts them itself.
+    pub(crate) fn cut(&mut self, memory: &Memory, lines: usize) -> Option<u32> {
         let left = CHUNK_LINES - self.next as usize % CHUNK_LINES;
         if left < lines {
             self.scatter(self.next, left);

@@ -21,11 +21,13 @@ mod memory;
 mod names;
 mod orphans;
 mod overlaps;
+mod pages;
 mod prefetch;
 pub mod reference;
 mod run;
 mod runs;
 mod shared;
+pub mod snapshot;
 mod writer;
 
 use std::sync::Arc;
@@ -36,12 +38,14 @@ pub use history::History;
 pub use overlaps::Overlaps;
 use run::Holder;
 use shared::Shared;
+use snapshot::SavedReplica;
 use writer::Writer;
 
 /// Bounds of the index.
 #[derive(Clone, Debug)]
 pub struct IndexConfig {
-    /// Most memory that blocks may take; beyond it the coldest leaves become unknown.
+    /// Most memory that blocks may take; beyond it the coldest leaves become unknown. Memory comes
+    /// from the system in pieces of 2 MiB, two at least.
     pub memory_bytes_max: usize,
     /// Most memory that blocks with an unknown parent may take.
     pub orphan_bytes_max: usize,
@@ -94,9 +98,15 @@ pub struct Stored {
 /// Makes an index: one writer, any number of readers.
 #[must_use]
 pub fn index(config: &IndexConfig) -> (IndexWriter, IndexReader) {
+    with_shards(
+        config,
+        names::Names::shards_log2_for(config.memory_bytes_max),
+    )
+}
+
+fn with_shards(config: &IndexConfig, shards_log2: u32) -> (IndexWriter, IndexReader) {
     let shared = Arc::new(Shared::new(config.memory_bytes_max, config.replicas_max));
-    let shard_bits = names::Names::shard_bits(config.memory_bytes_max);
-    let writer = Writer::new(config, shard_bits);
+    let writer = Writer::new(config, shards_log2);
     (
         IndexWriter {
             shared: Arc::clone(&shared),
@@ -139,6 +149,15 @@ impl IndexWriter {
         self.writer.cleared(&self.shared, replica);
     }
 
+    /// Appends a [`snapshot`] to `out`: what `replicas` hold, and what waits for its parent. What
+    /// other replicas hold is left out when it is loaded. `identity` stands for all that keys depend
+    /// on: seed, model, block size.
+    ///
+    /// Takes some ten nanoseconds a block, during which nothing else is applied.
+    pub fn save(&mut self, identity: u64, replicas: &[SavedReplica<'_>], out: &mut Vec<u8>) {
+        self.writer.save(&self.shared, identity, replicas, out);
+    }
+
     /// Blocks that `replica` holds in `tier`, without parked ones.
     #[must_use]
     pub fn held(&self, replica: ReplicaId, tier: Tier) -> u64 {
@@ -163,7 +182,8 @@ impl IndexWriter {
     #[must_use]
     pub fn stats(&self) -> IndexStats {
         let (m, w) = (&self.shared, &self.writer);
-        let shared = m.headers.bytes() + m.bulk.bytes() + m.heads.bytes();
+        let numbers = m.headers.own_bytes() + m.heads.lines().own_bytes();
+        let shared = m.bulk.bytes() + numbers;
         let tables = w.names.bytes() + w.aliases.bytes() + w.orphans().bytes();
         IndexStats {
             memory_bytes: shared + tables + w.runs.own_bytes(),

@@ -4,23 +4,26 @@
 //! [`crate::run`]).
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::heap::Heap;
+use crate::pages::{self, PIECE_BYTES, Piece};
 
 /// Words in a line.
 pub(crate) const LINE_WORDS: usize = 8;
 /// Bytes in a line: one cache line.
 pub(crate) const LINE_BYTES: usize = 8 * LINE_WORDS;
-/// Lines in a chunk: 256 KiB.
-pub(crate) const CHUNK_LINES: usize = 1 << 12;
+/// Lines in a chunk.
+pub(crate) const CHUNK_LINES: usize = PIECE_BYTES / LINE_BYTES;
 
 /// One cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
+#[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [AtomicU64; LINE_WORDS]);
 
 static NOTHING: Line = Line([const { AtomicU64::new(0) }; LINE_WORDS]);
 
-type Chunk = [Line; CHUNK_LINES];
+type Chunk = Piece<Line, CHUNK_LINES>;
 
 /// Chunks of lines, by number.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Memory {
             .get(id as usize / CHUNK_LINES)
             .map(OnceLock::get)
         {
-            Some(Some(chunk)) => &chunk[id as usize % CHUNK_LINES],
+            Some(Some(chunk)) => &chunk.0[id as usize % CHUNK_LINES],
             _ => &NOTHING,
         }
     }
@@ -65,7 +68,7 @@ impl Memory {
         {
             Some(Some(chunk)) => {
                 let first = id as usize % CHUNK_LINES;
-                &chunk[first..(first + lines).min(CHUNK_LINES)]
+                &chunk.0[first..(first + lines).min(CHUNK_LINES)]
             }
             _ => &[],
         };
@@ -77,12 +80,7 @@ impl Memory {
         let Some(place) = self.chunks.get(id as usize / CHUNK_LINES) else {
             return false;
         };
-        place.get_or_init(|| {
-            let lines: Box<[Line]> = (0..CHUNK_LINES).map(|_| Line::default()).collect();
-            lines
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("CHUNK_LINES were collected"))
-        });
+        place.get_or_init(pages::zeros);
         true
     }
 
@@ -94,6 +92,66 @@ impl Memory {
             .filter(|chunk| chunk.get().is_some())
             .count();
         taken * CHUNK_LINES * LINE_BYTES + size_of_val(&*self.chunks)
+    }
+}
+
+/// Lines numbered from 0 on without gaps, in groups that lie anywhere in a [`Memory`].
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    /// The first line of each group; 0: not there yet.
+    groups: Box<[AtomicU32]>,
+}
+
+/// Lines of a group: 256 KiB.
+pub(crate) const GROUP_LINES: usize = 1 << 12;
+
+impl Numbered {
+    /// Room for at least `lines_max` lines, none of them taken yet.
+    pub(crate) fn new(lines_max: usize) -> Self {
+        let groups = lines_max.div_ceil(GROUP_LINES).max(1);
+        Self {
+            groups: (0..groups).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    /// The most lines there can be.
+    pub(crate) fn lines_max(&self) -> usize {
+        self.groups.len() * GROUP_LINES
+    }
+
+    /// The line numbered `id`; a line of zeros where there is none.
+    #[inline]
+    pub(crate) fn line<'a>(&self, memory: &'a Memory, id: u32) -> &'a Line {
+        let group = self.groups.get(id as usize / GROUP_LINES);
+        match group.map_or(0, |group| group.load(Ordering::Acquire)) {
+            0 => &NOTHING,
+            first => memory.line(first + id % GROUP_LINES as u32),
+        }
+    }
+
+    /// Takes the group of line `id`. False where there can be none. Writer only.
+    pub(crate) fn reserve(&self, memory: &Memory, heap: &mut Heap, id: u32) -> bool {
+        let Some(group) = self.groups.get(id as usize / GROUP_LINES) else {
+            return false;
+        };
+        if group.load(Ordering::Relaxed) == 0 {
+            let Some(first) = heap.cut(memory, GROUP_LINES) else {
+                return false;
+            };
+            group.store(first, Ordering::Release);
+        }
+        true
+    }
+
+    /// Bytes of the lines taken.
+    pub(crate) fn used_bytes(&self) -> usize {
+        let is_there = |group: &&AtomicU32| group.load(Ordering::Relaxed) != 0;
+        self.groups.iter().filter(is_there).count() * GROUP_LINES * LINE_BYTES
+    }
+
+    /// Bytes of the numbering itself.
+    pub(crate) fn own_bytes(&self) -> usize {
+        size_of_val(&*self.groups)
     }
 }
 

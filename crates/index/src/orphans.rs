@@ -88,6 +88,13 @@ impl Orphans {
         }
     }
 
+    /// All parked blocks with their parents.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (EngineHash, &Orphan)> {
+        let by_parent = self.by_parent.iter();
+        by_parent
+            .flat_map(|(parent, blocks)| blocks.iter().map(|block| (EngineHash(*parent), block)))
+    }
+
     fn drop_oldest(&mut self) -> u32 {
         let Some(parent) = self.order.pop_front() else {
             self.count = 0; // can't be: each parked block's parent is in the order

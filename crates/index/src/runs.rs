@@ -8,7 +8,7 @@ use crate::copies::Copies;
 use crate::heap::{Array, Heap};
 use crate::memory::{LINE_WORDS, Memory};
 use crate::names::Place;
-use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX};
+use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX, Run};
 use crate::shared::Shared;
 
 const NO_RUN: u32 = u32::MAX;
@@ -133,6 +133,25 @@ impl Runs {
         holder.tier == onefill_kv::Tier::Gpu || self.unset_gpu_bit(m, after.run, holder.replica)
     }
 
+    /// Appends a block to a run that has room for it and that only `replica` holds, all of it on its
+    /// GPU.
+    #[inline]
+    pub(crate) fn append_in_place(
+        &mut self,
+        m: &Shared,
+        run: Run<'_>,
+        key: BlockKey,
+        replica: ReplicaId,
+    ) {
+        let Extent { array, blocks } = run.extent();
+        let words = m.bulk.words(array.line, array.lines.into());
+        words.set(blocks.into(), key.0);
+        let blocks = blocks + 1;
+        run.set_extent(Extent { array, blocks }, key);
+        self.blocks += 1;
+        self.held[usize::from(replica.0)][0] += 1;
+    }
+
     /// Appends blocks; returns how many found room.
     pub(crate) fn append(&mut self, m: &Shared, id: u32, keys: &[BlockKey]) -> u16 {
         let run = m.run(id);
@@ -222,7 +241,7 @@ impl Runs {
         }
         let id = self.numbers();
         if id as usize >= m.headers.lines_max().min(crate::shared::RUNS_MAX)
-            || !m.headers.reserve(id)
+            || !m.headers.reserve(&m.bulk, &mut self.heap, id)
         {
             return None;
         }

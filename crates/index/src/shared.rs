@@ -3,7 +3,7 @@
 use onefill_kv::{BlockKey, ReplicaId};
 
 use crate::heads::Heads;
-use crate::memory::{LINE_BYTES, Memory};
+use crate::memory::{LINE_BYTES, Memory, Numbered};
 use crate::run::Run;
 
 /// Most runs: their numbers take 24 bits in the tables, and one stands for none.
@@ -13,8 +13,8 @@ pub(crate) const RUNS_MAX: usize = (1 << 24) - 2;
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// A line for each run, by its number.
-    pub(crate) headers: Memory,
-    /// Keys, spans, wide bitsets.
+    pub(crate) headers: Numbered,
+    /// All lines: those of runs and of their first keys, keys, spans, wide bitsets.
     pub(crate) bulk: Memory,
     pub(crate) heads: Heads,
     /// Words of a set of replicas.
@@ -23,11 +23,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(memory_bytes_max: usize, replicas_max: usize) -> Self {
-        let lines = (memory_bytes_max / LINE_BYTES).clamp(1 << 12, u32::MAX as usize);
+        let lines = (memory_bytes_max / LINE_BYTES).clamp(1 << 16, u32::MAX as usize / 4);
         let words = replicas_max.clamp(1, onefill_kv::REPLICAS_MAX).div_ceil(64);
         Self {
-            headers: Memory::new(lines.min(RUNS_MAX)),
-            bulk: Memory::new(lines),
+            headers: Numbered::new(lines.min(RUNS_MAX)),
+            // What is in use is bounded; what lies between is not in use.
+            bulk: Memory::new(2 * lines),
             heads: Heads::new(lines),
             gpu_words: words.next_power_of_two(),
         }
@@ -35,7 +36,7 @@ impl Shared {
 
     #[inline]
     pub(crate) fn run(&self, id: u32) -> Run<'_> {
-        Run(self.headers.line(id))
+        Run(self.headers.line(&self.bulk, id))
     }
 
     /// The run that starts with `key`.

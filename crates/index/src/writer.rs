@@ -1,5 +1,6 @@
 //! The index's writer: what engines say, put into runs.
 
+mod one;
 mod removal;
 mod room;
 
@@ -48,11 +49,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(config: &IndexConfig, shard_bits: u32) -> Self {
+    pub(crate) fn new(config: &IndexConfig, shards_log2: u32) -> Self {
         let replicas = config.replicas_max.clamp(1, onefill_kv::REPLICAS_MAX);
         Self {
             runs: Runs::new(replicas),
-            names: Names::new(shard_bits),
+            names: Names::new(shards_log2),
             aliases: Aliases::new(replicas),
             orphans: Orphans::new(config.orphan_bytes_max),
             fresh: Fresh::default(),
@@ -93,6 +94,13 @@ impl Writer {
                 (self.anchor(m, holder.replica, hash), Some(hash))
             }
         };
+        if let (Some(anchor), [block]) = (anchor, blocks)
+            && self.unsettled.is_empty()
+            && self.orphans.is_empty()
+            && let Some(told) = self.place_one(m, holder, anchor, *block)
+        {
+            return told;
+        }
         let mut told = match anchor {
             Some(anchor) => self.place(m, holder, anchor, blocks),
             None => self.place_unanchored(m, holder, missing, blocks),
@@ -100,6 +108,11 @@ impl Writer {
         told.placed += self.adopt(m);
         self.settle(m);
         told
+    }
+
+    /// Parks a block that was parked before a restart.
+    pub(crate) fn repark(&mut self, parent: EngineHash, orphan: Orphan) {
+        self.refused += u64::from(self.orphans.park(parent, orphan));
     }
 
     fn refuse(&mut self, blocks: usize) -> Stored {
@@ -309,20 +322,25 @@ impl Writer {
     fn name_new(&mut self, m: &Shared, replica: ReplicaId, first: Place, blocks: &[Block]) {
         let mut place = first;
         for block in blocks {
-            if self.fresh.is_full() {
-                self.put_fresh_but(m, FRESH_KEPT);
-            }
-            let (hash, name) = (block.hash, self.names.name(block.hash));
-            self.names.prefetch(name);
-            self.fresh.push(FreshName {
-                replica,
-                hash,
-                name,
-                place,
-            });
-            self.tell_orphans(hash, place);
+            self.name_new_one(m, replica, place, block.hash);
+            self.tell_orphans(block.hash, place);
             place.at += 1;
         }
+    }
+
+    #[inline]
+    fn name_new_one(&mut self, m: &Shared, replica: ReplicaId, place: Place, hash: EngineHash) {
+        if self.fresh.is_full() {
+            self.put_fresh_but(m, FRESH_KEPT);
+        }
+        let name = self.names.name(hash);
+        self.names.prefetch(name);
+        self.fresh.push(FreshName {
+            replica,
+            hash,
+            name,
+            place,
+        });
     }
 
     #[inline]
@@ -373,6 +391,7 @@ impl Writer {
 
     /// Whether `place` is what the replica's own name means; a name that meant something else is
     /// taken from it.
+    #[cold]
     fn has_alias(
         &mut self,
         m: &Shared,
@@ -392,6 +411,7 @@ impl Writer {
     }
 
     /// The replica names a place by a hash that means another place.
+    #[cold]
     fn disagree(
         &mut self,
         m: &Shared,

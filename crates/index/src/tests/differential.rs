@@ -7,6 +7,7 @@ use onefill_kv::{BlockKey, EngineHash, ReplicaId, Tier};
 use super::world::{Chain, Chance, Family, Names, chains, replica};
 use crate::reference::Reference;
 use crate::runs::Runs;
+use crate::snapshot::{SavedReplica, load};
 use crate::{IndexConfig, IndexReader, IndexWriter, Overlaps, Parent, index};
 
 /// What a stream is made of.
@@ -23,6 +24,8 @@ struct Plan {
     counters: usize,
     /// Blocks of a chain's last part, at most.
     long: usize,
+    /// Whether the index is written down and loaded again now and then.
+    restarts: bool,
 }
 
 const PLAN: Plan = Plan {
@@ -33,7 +36,17 @@ const PLAN: Plan = Plan {
     families: 1,
     counters: 0,
     long: 40,
+    restarts: false,
 };
+
+impl Plan {
+    fn config(self) -> IndexConfig {
+        IndexConfig {
+            replicas_max: self.replicas,
+            ..IndexConfig::default()
+        }
+    }
+}
 
 struct Both {
     plan: Plan,
@@ -52,11 +65,7 @@ struct Both {
 impl Both {
     fn new(plan: Plan) -> Self {
         let mut chance = Chance(plan.seed);
-        let config = IndexConfig {
-            replicas_max: plan.replicas,
-            ..IndexConfig::default()
-        };
-        let (writer, reader) = index(&config);
+        let (writer, reader) = index(&plan.config());
         let is_counter = |number: usize| number >= plan.replicas - plan.counters;
         let families = (0..plan.replicas).map(|number| match is_counter(number) {
             true => Family::Counted(number as u16),
@@ -195,6 +204,28 @@ impl Both {
         self.copies.retain(|(holder, _, _), _| *holder != of);
     }
 
+    /// The index is written down, and made anew from that.
+    fn restart(&mut self) {
+        let names: Vec<String> = (0..self.plan.replicas).map(|at| at.to_string()).collect();
+        let saved = |at: usize| SavedReplica {
+            replica: replica(at),
+            name: &names[at],
+            mark: at as u64,
+        };
+        let saved: Vec<_> = (0..self.plan.replicas).map(saved).collect();
+        let mut bytes = Vec::new();
+        self.writer.save(1, &saved, &mut bytes);
+        let before = self.writer.stats();
+        let loaded = load(&self.plan.config(), 1, &bytes, &mut |saved| {
+            assert_eq!(saved.name, saved.mark.to_string());
+            Some(saved.replica)
+        });
+        (self.writer, self.reader) = loaded.expect("it was just written");
+        let after = self.writer.stats();
+        assert_eq!((after.pairs, after.orphans), (before.pairs, before.orphans));
+        assert!(after.blocks <= before.blocks, "some may be held by nobody");
+    }
+
     /// A restart that nobody saw.
     fn change_family(&mut self) {
         let of = self.chance.below(self.plan.replicas);
@@ -261,6 +292,9 @@ impl Both {
             self.event();
             for _ in 0..4 {
                 self.check(step);
+            }
+            if self.plan.restarts && step % 100 == 99 {
+                self.restart();
             }
             if step % 64 == 0 {
                 self.check_names(step);
@@ -343,4 +377,26 @@ fn long_chains() {
         .run()
         .clear_all();
     }
+}
+
+#[test]
+fn restarts() {
+    seeds(Plan {
+        tiers: 4,
+        restarts: true,
+        ..PLAN
+    });
+    seeds(Plan {
+        families: 3,
+        counters: 2,
+        restarts: true,
+        ..PLAN
+    });
+    seeds(Plan {
+        replicas: 100,
+        events: 400,
+        long: 12,
+        restarts: true,
+        ..PLAN
+    });
 }

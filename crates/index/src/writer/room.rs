@@ -27,20 +27,20 @@ impl Writer {
     }
 
     /// Bytes in use.
-    pub(crate) fn used_bytes(&self) -> usize {
-        let runs = self.runs.live() * LINE_BYTES;
-        let tables = self.names.bytes() + self.aliases.bytes() + self.orphans.bytes();
+    pub(crate) fn used_bytes(&self, m: &Shared) -> usize {
+        let runs = self.runs.live() * LINE_BYTES + m.heads.lines().used_bytes();
+        let tables = self.names.used_bytes() + self.aliases.bytes() + self.orphans.bytes();
         runs + tables + self.runs.heap.used_bytes() + self.runs.own_bytes()
     }
 
     fn make_room(&mut self, m: &Shared) {
-        if self.used_bytes() <= self.bytes_max {
+        if self.used_bytes(m) <= self.bytes_max {
             return;
         }
         let enough = self.bytes_max - self.bytes_max / PART;
         // Each run is passed at most twice: once to cool, once to go.
         let mut left = 2 * self.runs.numbers() as usize + PART;
-        while self.used_bytes() > enough && left > 0 {
+        while self.used_bytes(m) > enough && left > 0 {
             let step = self.runs.numbers() as usize / PART + 1;
             for _ in 0..step.min(left) {
                 self.pass(m);
@@ -80,7 +80,7 @@ impl Writer {
     }
 
     /// Forgets names of places that are no more.
-    fn sweep(&mut self, m: &Shared) {
+    pub(crate) fn sweep(&mut self, m: &Shared) {
         self.names.retain(|place| Runs::is_live(m, place));
         self.aliases.retain(|place| Runs::is_live(m, place));
         self.runs.bury();
