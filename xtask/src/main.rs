@@ -10,6 +10,7 @@ mod bench;
 mod law;
 mod licences;
 mod peers;
+mod plug;
 mod shell;
 mod test;
 
@@ -20,11 +21,12 @@ usage: cargo xtask TASK
 
   test            install what the tests need, then run every test, those with real peers too
   test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
-  test NAME...    only these parts: lint, rust, law, licences, store, vllm
+  test NAME...    only these parts: lint, rust, law, licences, store, vllm, plug
   bench NAME      a benchmark beside the peers: index, policies, router, fleet,
                   store (further arguments go to it); chaos [SECONDS]: ten minutes of faults under load
   vllm            install the vLLM peer into the cache folder and say where it is
   lmcache         the same for the LMCache peer
+  wheel           build the Python package and say where the wheel is
   peers           install the peers of the benchmarks
 
 The cache folder is $ONEFILL_CACHE, or ~/.cache/onefill.";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["bench", name, rest @ ..] => bench::run(name, rest),
         ["vllm"] => peers::vllm().map(|peer| println!("vLLM peer: {}", peer.display())),
         ["lmcache"] => peers::lmcache().map(|peer| println!("LMCache peer: {}", peer.display())),
+        ["wheel"] => plug::wheel().map(|wheel| println!("wheel: {}", wheel.display())),
         ["peers"] => peers::routers().map(|peer| println!("router peers: {}", peer.display())),
         _ => {
             eprintln!("{USAGE}");

