@@ -8,11 +8,8 @@
 //! the same time hold it twice, and both copies are told of.
 
 use crate::free_list::FreeList;
-use onefill_kv::{EngineHash, engine_hash::Digest};
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-};
+use onefill_kv::{BuildAsIs, EngineHash, engine_hash::Digest};
+use std::collections::HashMap;
 
 /// Number of a block.
 pub(crate) type BlockId = u32;
@@ -34,31 +31,11 @@ enum Copies {
     Many(Vec<BlockId>),
 }
 
-/// An engine hash is a piece of a digest, so it needs no further mixing.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
-
 /// All blocks of a replica.
 #[derive(Debug)]
 pub(crate) struct BlockCache {
     blocks: Vec<Block>,
-    named: HashMap<EngineHash, Copies, BuildHasherDefault<AsIs>>,
+    named: HashMap<EngineHash, Copies, BuildAsIs>,
     free: FreeList,
 }
 

@@ -1,7 +1,7 @@
 //! What a simulated replica answers: words of its tokenizer's own, the same for the same prompt.
 //! Sent back in a conversation's next turn they give the same tokens again, as a real model's do.
 
-use onefill_kv::{KeySeed, TokenId};
+use onefill_kv::{GOLDEN, KeySeed, TokenId, mix};
 use onefill_prompt::{Asked, Input, PromptError, Prompter, simulated_word};
 
 /// Words known.
@@ -67,7 +67,7 @@ impl Speech {
     pub(crate) fn of(prompt: &[TokenId], seed: u64, most: usize, goes_on: bool) -> Self {
         let seed = KeySeed(seed).content(prompt).0;
         let (shortest, longest) = ANSWER_TOKENS;
-        let natural = shortest + mix(seed) % (longest - shortest + 1);
+        let natural = shortest + mix(seed.wrapping_add(GOLDEN)) % (longest - shortest + 1);
         let natural = usize::try_from(natural).unwrap_or(usize::MAX);
         let stops = !goes_on && natural <= most;
         Self {
@@ -111,15 +111,6 @@ impl Speech {
     fn number(&self, place: usize) -> u64 {
         mix(self.seed.wrapping_add(place as u64))
     }
-}
-
-/// The finalizer of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
-/// generators, 2014).
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

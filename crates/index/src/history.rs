@@ -5,30 +5,8 @@
 //! of one chain are always a prefix, and overlap is a binary search.
 
 use hashbrown::HashMap;
-use onefill_kv::BlockKey;
-use std::{
-    hash::{BuildHasherDefault, Hasher},
-    time::Duration,
-};
-
-/// Keys are uniform already: the key is its own hash.
-#[derive(Default, Debug, Clone, Copy)]
-pub(crate) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, key: u64) {
-        // hashbrown takes its tag from the top bits and the place from the low ones
-        self.0 = key;
-    }
-}
+use onefill_kv::{BlockKey, BuildAsIs};
+use std::time::Duration;
 
 const NONE: u32 = u32::MAX;
 
@@ -47,7 +25,7 @@ struct Slot {
 #[derive(Debug)]
 pub struct History {
     capacity: usize,
-    places: HashMap<BlockKey, u32, BuildHasherDefault<KeyHasher>>,
+    places: HashMap<BlockKey, u32, BuildAsIs>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     youngest: u32,

@@ -6,12 +6,16 @@
 //! equal prefixes. An engine names its blocks with hashes of its own, see [`engine_hash`].
 #![forbid(unsafe_code)]
 
+mod as_is;
 pub mod engine_hash;
 pub mod geometry;
 mod key;
+mod mix;
 mod replica;
 mod tier;
 
+pub use as_is::{AsIs, BuildAsIs};
 pub use key::{BlockKey, ContentHash, EngineHash, KeySeed, TokenId};
+pub use mix::{GOLDEN, mix};
 pub use replica::{Knowledge, REPLICAS_MAX, ReplicaId};
 pub use tier::{Overlap, Tier};

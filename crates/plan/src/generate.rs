@@ -116,7 +116,7 @@ impl Maker {
     /// A text like no other.
     fn text(&mut self, tokens: u32) -> Text {
         self.texts += 1;
-        Text::new(crate::random::mix(self.seed ^ (self.texts << 20)), tokens)
+        Text::new(onefill_kv::mix(self.seed ^ (self.texts << 20)), tokens)
     }
 
     /// One request; `answer` is what it generates.

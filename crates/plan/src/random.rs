@@ -1,5 +1,7 @@
 //! Seeded randomness: `SplitMix64`, and the few distributions that workloads need.
 
+use onefill_kv::{GOLDEN, mix};
+
 /// A stream of numbers that its seed fixes.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -13,7 +15,7 @@ impl Random {
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
 
@@ -66,12 +68,4 @@ impl Random {
             items.swap(last, self.below(last + 1));
         }
     }
-}
-
-/// The finaliser of `SplitMix64`: a bijection that looks like chance.
-#[must_use]
-pub fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

@@ -70,6 +70,26 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Requests that come at their own times, put in that order.
+    pub(crate) fn open(
+        name: &str,
+        block_tokens: u32,
+        mut requests: Vec<Request>,
+        names: Names,
+    ) -> Result<Self, TraceError> {
+        if requests.is_empty() {
+            return Err(TraceError::Empty);
+        }
+        requests.sort_by_key(|request| request.at);
+        Ok(Self {
+            name: name.to_owned(),
+            block_tokens,
+            arrivals: Arrivals::Open,
+            requests,
+            names,
+        })
+    }
+
     /// Tokens of all prompts.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
@@ -108,7 +128,7 @@ pub enum TraceError {
         why: String,
     },
     /// The compressed file is damaged.
-    #[error("the file is not good gzip: {0}")]
+    #[error("the file is not good gzip")]
     Gzip(#[from] std::io::Error),
     /// Not text.
     #[error("the file is not UTF-8 from byte {0} on")]

@@ -10,7 +10,7 @@ use onefill_prompt::{Asked, Door, PromptError, remote};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -39,9 +39,8 @@ pub(crate) struct Sample {
 /// Which models' tokenizers are believed.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
-    distrusted: arc_swap::ArcSwap<HashSet<String>>,
-    /// Those whose tokens were those of a replica when they were last compared.
-    agreed: arc_swap::ArcSwap<HashSet<String>>,
+    /// Whether a model's tokens were those of a replica when they were last compared.
+    agreed: arc_swap::ArcSwap<HashMap<String, bool>>,
     seen: AtomicU32,
     wrong: AtomicU32,
     /// One that went wrong, to be compared token by token.
@@ -49,15 +48,9 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Whether a model's tokens are the replica's matter.
-    pub(crate) fn distrusted(&self, model: &str) -> bool {
-        let distrusted = self.distrusted.load();
-        !distrusted.is_empty() && distrusted.contains(model)
-    }
-
-    /// Whether a model's tokens were compared, and the same.
-    pub(crate) fn agreed(&self, model: &str) -> bool {
-        self.agreed.load().contains(model)
+    /// Whether a model's tokens are the same as a replica's; `None`: they were never compared.
+    pub(crate) fn agreed(&self, model: &str) -> Option<bool> {
+        self.agreed.load().get(model).copied()
     }
 
     /// One prediction's outcome. Evictions explain a few wrong ones, not half of them.
@@ -72,18 +65,12 @@ impl Trust {
         }
     }
 
-    fn set(&self, model: &str, distrusted: bool) {
-        for (models, holds) in [(&self.distrusted, distrusted), (&self.agreed, !distrusted)] {
-            models.rcu(|old| {
-                let mut new = HashSet::clone(old);
-                if holds {
-                    new.insert(model.to_owned())
-                } else {
-                    new.remove(model)
-                };
-                new
-            });
-        }
+    fn set(&self, model: &str, same: bool) {
+        self.agreed.rcu(|old| {
+            let mut new = HashMap::clone(old);
+            new.insert(model.to_owned(), same);
+            new
+        });
     }
 }
 
@@ -202,15 +189,15 @@ fn same(ours: Result<Arc<[TokenId]>, PromptError>, theirs: &[TokenId]) -> bool {
 }
 
 fn note(app: &App, model: &str, same: bool) {
-    let before = app.trust.distrusted(model);
+    let before = app.trust.agreed(model);
     app.metrics.distrust(model, !same);
-    app.trust.set(model, !same);
+    app.trust.set(model, same);
     match (before, same) {
-        (false, false) => tracing::warn!(
+        (None | Some(true), false) => tracing::warn!(
             model,
             "the tokenizer in process makes other tokens than the replica: the replica's is used"
         ),
-        (true, true) => {
+        (Some(false), true) => {
             tracing::warn!(
                 model,
                 "the tokenizer in process makes the replica's tokens again"

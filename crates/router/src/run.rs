@@ -36,7 +36,7 @@ pub struct Listeners {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A serving thread could not be started.
-    #[error("serving thread {number}: {source}")]
+    #[error("serving thread {number} can't be started")]
     Thread {
         /// Which one.
         number: usize,

@@ -95,7 +95,7 @@ impl Source<'_> {
     fn prompter(&self) -> Option<&Arc<Prompter>> {
         let base = self.base()?;
         let prompter = self.app.config.tokenizers.of(base)?;
-        (!self.app.trust.distrusted(base)).then_some(prompter)
+        (self.app.trust.agreed(base) != Some(false)).then_some(prompter)
     }
 
     fn base(&self) -> Option<&str> {
@@ -105,8 +105,8 @@ impl Source<'_> {
 
     /// Whether it is known to speak as the replicas do, or can't speak otherwise.
     fn is_sure(&self, prompter: &Prompter) -> bool {
-        let agreed = self.base().is_some_and(|base| self.app.trust.agreed(base));
-        prompter.dialects() == 1 || agreed
+        let agreed = self.base().and_then(|base| self.app.trust.agreed(base));
+        prompter.dialects() == 1 || agreed == Some(true)
     }
 
     /// Token ids that the body gives itself.

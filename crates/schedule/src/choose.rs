@@ -1,6 +1,7 @@
 //! From weighed candidates to one of them, by policy.
 
 use crate::{Ask, Candidate, Policy, book::Book, cost::Terms};
+use onefill_kv::mix;
 
 /// A replica may hold so many times its even share of requests before a session leaves it.
 const SESSION_LOAD_MAX: f64 = 1.25;
@@ -65,11 +66,4 @@ fn session(seed: u64, book: &Book, ask: &Ask, candidates: &[Candidate]) -> Optio
         .filter(|(_, candidate)| in_flight(candidate) < share);
     free.max_by_key(|(_, candidate)| mix(name ^ mix(seed ^ u64::from(candidate.replica.0))))
         .map(|(place, _)| place)
-}
-
-/// The finaliser of `SplitMix64`.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

@@ -1,5 +1,6 @@
 //! Clients: chats and completions of several turns, with and without salts; some leave early.
 
+use onefill_kv::{GOLDEN, mix};
 use serde_json::{Value, json};
 use std::{
     fmt,
@@ -60,11 +61,8 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % limit
+        self.0 = self.0.wrapping_add(GOLDEN);
+        mix(self.0) % limit
     }
 
     pub(crate) fn words(&mut self, count: u64) -> String {
@@ -185,6 +183,18 @@ pub(crate) async fn json_of(
     path: &str,
     body: &Value,
 ) -> Option<Value> {
+    let text = text_of(address, method, path, body).await?;
+    let (start, end) = (text.find('{')?, text.rfind('}')?);
+    serde_json::from_str(text.get(start..=end)?).ok()
+}
+
+/// The body of an answer, chunk heads and all; any status.
+pub(crate) async fn text_of(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Option<String> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
         let body = if body.is_null() {
@@ -197,16 +207,12 @@ pub(crate) async fn json_of(
              content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        stream
-            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
-            .await
-            .ok()?;
+        let request = [head.as_bytes(), body.as_bytes()].concat();
+        stream.write_all(&request).await.ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;
         let text = String::from_utf8(answer).ok()?;
-        let (_, rest) = text.split_once("\r\n\r\n")?;
-        let (start, end) = (rest.find('{')?, rest.rfind('}')?);
-        serde_json::from_str(rest.get(start..=end)?).ok()
+        Some(text.split_once("\r\n\r\n")?.1.to_owned())
     };
     timeout(PATIENCE, asking).await.ok().flatten()
 }

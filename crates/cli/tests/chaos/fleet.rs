@@ -1,7 +1,7 @@
 //! Three simulated replicas and a router.
 
 use crate::{
-    client::json_of,
+    client::{json_of, text_of},
     programs::{free_address, onefill, wait_for},
 };
 use serde_json::{Value, json};
@@ -105,7 +105,8 @@ impl Fleet {
         known.len() == REPLICAS && known.iter().all(|each| each["knowledge"] == "exact")
     }
 
-    /// Waits until nothing is in flight and every feed is read to its end.
+    /// Waits until nothing is in flight, every feed is read to its end, and every client's
+    /// connection is gone.
     pub(crate) async fn quiet(&self) {
         let idle = || async {
             let known = self.known().await;
@@ -113,8 +114,16 @@ impl Fleet {
             known.len() == REPLICAS && !known.iter().any(busy) && self.all_exact().await
         };
         wait_for("the fleet is idle and exact", idle).await;
-        // Half-closed connections of clients that left end by themselves.
-        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        // The one that asks is a connection too.
+        let alone = || async { self.gauge("onefill_connections").await == Some(1) };
+        wait_for("all clients are gone", alone).await;
+    }
+
+    /// A gauge of the router without labels.
+    async fn gauge(&self, name: &str) -> Option<i64> {
+        let page = text_of(self.admin, "GET", "/metrics", &Value::Null).await?;
+        let mut lines = page.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
     /// Ends all faults. What was lost for good is known again after a restart.

@@ -1,4 +1,5 @@
-//! Who disturbs: one fault after the other, never so many that no replica is left.
+//! Who disturbs: one fault after the other, never so many that no replica is left. Its sleeps are
+//! how long faults last and how far apart they come, not waits for an effect.
 
 use crate::{
     client::Random,

@@ -1,6 +1,6 @@
 //! Text as the simulator sees it: segments that are equal or not, and how long they are.
 
-use crate::random::mix;
+use onefill_kv::mix;
 
 /// Segments one after another, each a name and a number of tokens.
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,8 @@
 //! `ceil(1.25 x mean load)` requests, this one counted.
 
 use super::{Question, Route, Seat};
-use crate::random::mix;
 use hashbrown::HashMap;
+use onefill_kv::mix;
 use std::time::Duration;
 
 /// `meanLoadFactor` 125: the least that is recommended.

@@ -1,7 +1,8 @@
 //! Azure's traces: times and lengths, nothing about content. Every prompt is its own.
 
-use super::{Arrivals, Names, Request, Trace, TraceError};
-use crate::random::{Random, mix};
+use super::{Names, Request, Trace, TraceError};
+use crate::random::Random;
+use onefill_kv::mix;
 use std::time::Duration;
 
 /// How content is made up, since there is none.
@@ -58,17 +59,7 @@ pub fn azure(name: &str, text: &str, options: &AzureOptions) -> Result<Trace, Tr
             after: None,
         });
     }
-    requests.sort_by_key(|request| request.at);
-    if requests.is_empty() {
-        return Err(TraceError::Empty);
-    }
-    Ok(Trace {
-        name: name.to_owned(),
-        block_tokens: options.block_tokens,
-        arrivals: Arrivals::Open,
-        requests,
-        names,
-    })
+    Trace::open(name, options.block_tokens, requests, names)
 }
 
 fn row(line: &str) -> Option<(f64, u32, u32)> {

@@ -5,8 +5,9 @@
 //! them: sessions start as a Poisson process, pauses within one are capped, and sessions with the
 //! same model, tools and system prompt share that prefix.
 
-use super::{Arrivals, Names, Request, Trace, TraceError};
-use crate::random::{Random, mix};
+use super::{Names, Request, Trace, TraceError};
+use crate::random::Random;
+use onefill_kv::mix;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -113,17 +114,7 @@ pub fn claude(name: &str, text: &str, options: &ClaudeOptions) -> Result<Trace, 
             });
         }
     }
-    requests.sort_by_key(|request| request.at);
-    if requests.is_empty() {
-        return Err(TraceError::Empty);
-    }
-    Ok(Trace {
-        name: name.to_owned(),
-        block_tokens: options.block_tokens,
-        arrivals: Arrivals::Open,
-        requests,
-        names,
-    })
+    Trace::open(name, options.block_tokens, requests, names)
 }
 
 fn turns(session: &Session) -> Vec<Turn<'_>> {

@@ -1,7 +1,7 @@
 //! Mooncake's traces: one JSON object a line, `hash_ids` of 512-token blocks, chained by prefix.
 
-use super::{Arrivals, Names, Request, Trace, TraceError};
-use crate::random::mix;
+use super::{Names, Request, Trace, TraceError};
+use onefill_kv::mix;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -34,15 +34,5 @@ pub fn mooncake(name: &str, text: &str) -> Result<Trace, TraceError> {
             after: None,
         });
     }
-    requests.sort_by_key(|request| request.at);
-    if requests.is_empty() {
-        return Err(TraceError::Empty);
-    }
-    Ok(Trace {
-        name: name.to_owned(),
-        block_tokens: BLOCK_TOKENS,
-        arrivals: Arrivals::Open,
-        requests,
-        names,
-    })
+    Trace::open(name, BLOCK_TOKENS, requests, names)
 }

@@ -47,7 +47,7 @@ pub struct DiskConfig {
 
 /// A disk tier that could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the disk tier in {path}: {source}")]
+#[error("the disk tier in {path}")]
 pub struct DiskError {
     path: PathBuf,
     source: io::Error,
