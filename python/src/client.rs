@@ -5,6 +5,7 @@ use crate::{
     buffer::Buffer,
     job::{Done, Job, Work},
     lane::Lane,
+    watch::Watch,
 };
 use onefill_wire::client::{Client as Wire, ClientConfig, ClientError};
 use parking_lot::Mutex;
@@ -23,8 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long calls fail at once after the store fell silent.
-const REST: Duration = Duration::from_millis(500);
 /// Longest wait for a connection: a store in the same network answers within milliseconds.
 const CONNECT: Duration = Duration::from_millis(1000);
 /// Longest deadline: an hour is no deadline any more.
@@ -54,9 +53,7 @@ struct Shared {
     lanes: [Lane<Job>; 3],
     done: Mutex<Vec<Done>>,
     bell: Bell,
-    start: Instant,
-    /// Milliseconds since `start` until which calls fail at once.
-    silent_until_ms: AtomicU64,
+    watch: Watch,
 }
 
 /// A client of one namespace of a store. Calls return a ticket at once; outcomes come out of `poll`,
@@ -90,8 +87,7 @@ impl Client {
             lanes: [Lane::new(), Lane::new(), Lane::new()],
             done: Mutex::default(),
             bell: Bell::new()?,
-            start: Instant::now(),
-            silent_until_ms: AtomicU64::new(0),
+            watch: Watch::default(),
         });
         let mut started = Vec::new();
         for (lane, count) in [1, threads, threads].into_iter().enumerate() {
@@ -102,6 +98,13 @@ impl Client {
                 started.push(thread::Builder::new().name(name).spawn(serve)?);
             }
         }
+        let asked = Arc::clone(&shared);
+        let ask = move || asked.watch.run(&asked.wire);
+        started.push(
+            thread::Builder::new()
+                .name("onefill-watch".to_owned())
+                .spawn(ask)?,
+        );
         Ok(Self {
             shared,
             tickets: AtomicU64::new(0),
@@ -186,17 +189,15 @@ impl Client {
         self.shared.bell.number()
     }
 
-    /// False for a while after a call went unanswered: calls fail at once then.
+    /// False from a call that went unanswered until the store answers again: calls fail at once then.
     #[getter]
     fn reachable(&self) -> bool {
-        self.shared.is_reachable()
+        self.shared.watch.is_reachable()
     }
 
     /// Ends the threads; what waits still gets its outcome.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        for lane in &self.shared.lanes {
-            lane.close();
-        }
+        self.shared.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let joined = py.detach(|| threads.into_iter().all(|thread| thread.join().is_ok()));
         if joined {
@@ -221,7 +222,7 @@ impl Client {
             work,
             deadline: Instant::now() + seconds(timeout_s),
         };
-        if !self.shared.is_reachable() {
+        if !self.shared.watch.is_reachable() {
             self.shared.tell(job.fail(None));
         } else if let Err(job) = self.shared.lanes[lane].push(job) {
             self.shared.tell(job.fail(None));
@@ -232,33 +233,31 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        for lane in &self.shared.lanes {
-            lane.close();
-        }
+        self.shared.close();
     }
 }
 
 impl Shared {
     fn serve(&self, lane: usize) {
         while let Some(job) = self.lanes[lane].next() {
-            if !self.is_reachable() || Instant::now() >= job.deadline {
+            if !self.watch.is_reachable() || Instant::now() >= job.deadline {
                 self.tell(job.fail(None));
                 continue;
             }
             let is_load = matches!(job.work, Work::Get(_));
             let (done, error) = job.run(&self.wire);
             if error.is_some_and(|error| is_silence(&error, is_load)) {
-                let until = self.start.elapsed() + REST;
-                let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-                self.silent_until_ms.store(until, Ordering::Relaxed);
+                self.watch.fell_silent();
             }
             self.tell(done);
         }
     }
 
-    fn is_reachable(&self) -> bool {
-        let until = self.silent_until_ms.load(Ordering::Relaxed);
-        self.start.elapsed().as_millis() >= until.into()
+    fn close(&self) {
+        for lane in &self.lanes {
+            lane.close();
+        }
+        self.watch.close();
     }
 
     fn tell(&self, done: Done) {

@@ -6,6 +6,7 @@ mod buffer;
 mod client;
 mod job;
 mod lane;
+mod watch;
 
 /// The native part of `onefill`.
 #[pyo3::pymodule]

@@ -21,10 +21,10 @@ const LOWER_TIERS: [Tier; 3] = [Tier::Cpu, Tier::Disk, Tier::Remote];
 /// The terms of one candidate's cost, in seconds, and the tokens they come from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Terms {
-    /// Tokens that the replica reports as cached, as far as is known.
-    pub(crate) overlap_tokens: u32,
+    /// Tokens that the replica holds, as far as is known.
+    pub(crate) held_tokens: u32,
     /// Tokens that it holds or will soon, siblings in flight counted.
-    pub(crate) predicted_tokens: u32,
+    pub(crate) overlap_tokens: u32,
     /// Tokens to compute.
     pub(crate) uncached_tokens: u32,
     /// Tokens to load, by tier.
@@ -76,7 +76,7 @@ impl Terms {
     pub(crate) fn named(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("overlap_tokens", f64::from(self.overlap_tokens)),
-            ("predicted_tokens", f64::from(self.predicted_tokens)),
+            ("held_tokens", f64::from(self.held_tokens)),
             ("uncached_tokens", f64::from(self.uncached_tokens)),
             ("queued_tokens", self.queued.computed_tokens),
             ("queue_s", self.queue_s),
@@ -136,10 +136,11 @@ fn own_terms(
 ) -> Terms {
     let seen = book.seen(candidate.replica);
     let s_per_token = book.rates.prefill_s_per_token(&seen.prefill);
-    let overlap_tokens = cached_tokens(ask, candidate.overlap.blocks());
+    let held = candidate.overlap.blocks();
     let siblings = book.predicted_blocks(now, candidate.replica, &ask.chain);
-    let predicted_tokens = overlap_tokens.max(cached_tokens(ask, siblings));
-    let uncached_tokens = ask.prompt_tokens - predicted_tokens.min(ask.prompt_tokens);
+    let held_tokens = cached_tokens(ask, held);
+    let overlap_tokens = held_tokens.max(cached_tokens(ask, siblings));
+    let uncached_tokens = ask.prompt_tokens - overlap_tokens.min(ask.prompt_tokens);
     // Others' requests, which this router's book does not have: as long as this one.
     let load = candidate.load;
     let reported = load.running + load.waiting;
@@ -149,8 +150,8 @@ fn own_terms(
     queued.computed_tokens += foreign_tokens;
     queued.seconds += foreign_tokens * s_per_token;
     Terms {
+        held_tokens,
         overlap_tokens,
-        predicted_tokens,
         uncached_tokens,
         loaded_tokens: loaded_tokens(ask, candidate),
         queued,

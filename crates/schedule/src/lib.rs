@@ -9,7 +9,7 @@ mod prefills;
 mod rates;
 
 use book::{Book, InFlight};
-use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId};
+use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId, Tier};
 use parking_lot::Mutex;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -129,10 +129,11 @@ pub struct Receipt {
     pub knowledge: Knowledge,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
-    /// Tokens that the replica need not compute.
+    /// Tokens that the replica will find in its cache when it comes to this request: what it holds,
+    /// and what requests sent there before leave there.
     pub overlap_tokens: u32,
-    /// Tokens that it will not compute, siblings in flight counted.
-    pub predicted_tokens: u32,
+    /// Those of them that it holds already.
+    pub held_tokens: u32,
     /// Farthest tier that the overlap uses, "none" without overlap.
     pub tier: &'static str,
     /// The cost, in seconds.
@@ -153,8 +154,8 @@ impl fmt::Display for Receipt {
             self.tier,
             self.cost_s * 1e3
         )?;
-        if self.predicted_tokens > self.overlap_tokens {
-            write!(f, " predicted_tokens={}", self.predicted_tokens)?;
+        if self.held_tokens < self.overlap_tokens {
+            write!(f, " held_tokens={}", self.held_tokens)?;
         }
         write!(f, " queue_ms={:.1}", self.queue_s * 1e3)
     }
@@ -224,11 +225,13 @@ impl Scheduler {
             knowledge: candidate.knowledge,
             prompt_tokens: ask.prompt_tokens,
             overlap_tokens: terms.overlap_tokens,
-            predicted_tokens: terms.predicted_tokens,
-            tier: candidate
-                .overlap
-                .farthest_tier()
-                .map_or("none", onefill_kv::Tier::name),
+            held_tokens: terms.held_tokens,
+            tier: match candidate.overlap.farthest_tier() {
+                Some(tier) => tier.name(),
+                // Others are computing it there.
+                None if terms.overlap_tokens > 0 => Tier::Gpu.name(),
+                None => "none",
+            },
             cost_s: terms.cost_s(),
             queue_s: terms.queue_s,
         };
