@@ -2,7 +2,7 @@
 
 use crate::{
     peers,
-    shell::{self, build_onefill, command, root},
+    shell::{self, command, release_onefill, root},
 };
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
         "index" | "policies" => cargo(name, rest, &[]),
         "router" => {
             let routers = peers::routers()?;
-            let onefill = build_onefill()?;
+            let onefill = release_onefill()?;
             let tokenizer = root().join("crates/prompt/tests/data/tiny");
             cargo(
                 name,
@@ -43,7 +43,7 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
         "fleet" => {
             let peer = peers::vllm()?;
             let routers = peers::routers()?;
-            let onefill = build_onefill()?;
+            let onefill = release_onefill()?;
             let mut bench = command(peer.join("vllm/bin/python"), &["benches/fleet/fleet.py"]);
             bench
                 .env("ONEFILL_VLLM", &peer)
@@ -53,7 +53,7 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
         "store" => {
             peers::redis()?;
             let peer = peers::lmcache()?;
-            let onefill = build_onefill()?;
+            let onefill = release_onefill()?;
             let envs = [("ONEFILL_LMCACHE", peer), ("ONEFILL_BIN", onefill)];
             cargo(name, rest, &envs)
         }

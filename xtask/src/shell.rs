@@ -66,6 +66,15 @@ pub fn build_onefill() -> Result<PathBuf> {
     Ok(target().join("fast/onefill"))
 }
 
+/// Builds the `onefill` program as it is shipped, for benchmarks beside peers; where it is.
+pub fn release_onefill() -> Result<PathBuf> {
+    cargo(
+        "build onefill",
+        &["build", "--release", "--package", "onefill"],
+    )?;
+    Ok(target().join("release/onefill"))
+}
+
 /// Where the root workspace is built.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")

@@ -1,6 +1,6 @@
 //! A client that costs little: HTTP/1.1 on kept connections, answers read to their end.
 
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Vocabulary};
 use anyhow::{Context, Result, bail, ensure};
 use std::time::{Duration, Instant};
 use tokio::{
@@ -69,9 +69,14 @@ fn is_whole(answer: &[u8]) -> Result<bool> {
 }
 
 /// Latencies in microseconds of one request after the other.
-pub async fn in_turn(port: u16, seed: u64, requests: usize) -> Result<Vec<f64>> {
+pub async fn in_turn(
+    vocabulary: &Vocabulary,
+    port: u16,
+    seed: u64,
+    requests: usize,
+) -> Result<Vec<f64>> {
     let mut connection = Connection::open(port).await?;
-    let mut conversation = Conversation::new(seed);
+    let mut conversation = Conversation::new(vocabulary, seed);
     let mut latencies = Vec::with_capacity(requests);
     for place in 0..WARM_UP + requests {
         let took = connection.ask(&conversation.request(port)).await?;
@@ -89,11 +94,16 @@ pub struct Load {
 }
 
 /// Many connections at once for some time, each with conversations of its own.
-pub async fn at_once(port: u16, seed: u64, connections: usize, span: Duration) -> Result<Load> {
+pub async fn at_once(
+    vocabulary: &Vocabulary,
+    port: u16,
+    seed: u64,
+    connections: usize,
+    span: Duration,
+) -> Result<Load> {
     let start = Instant::now();
-    let client = |number: usize| async move {
+    let client = |mut conversation: Conversation| async move {
         let mut connection = Connection::open(port).await?;
-        let mut conversation = Conversation::new(seed * 1_000 + number as u64);
         let mut latencies = Vec::new();
         while start.elapsed() < span {
             let took = connection.ask(&conversation.request(port)).await?;
@@ -103,7 +113,8 @@ pub async fn at_once(port: u16, seed: u64, connections: usize, span: Duration) -
     };
     let local = tokio::task::LocalSet::new();
     let clients: Vec<_> = (0..connections)
-        .map(|number| local.spawn_local(client(number)))
+        .map(|number| Conversation::new(vocabulary, seed * 1_000 + number as u64))
+        .map(|conversation| local.spawn_local(client(conversation)))
         .collect();
     local.await;
     let mut latencies_us = Vec::new();

@@ -1,46 +1,61 @@
 //! A conversation that grows by a turn a request.
 
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::{path::Path, sync::Arc};
 
 /// Bytes of the first request's text ...
 const START_BYTES: usize = 4_000;
 /// ... and those at which the next conversation begins: 8 KB in the mean, in 33 turns.
 const END_BYTES: usize = 12_000;
 
-/// Different words.
-const VOCABULARY: u64 = 3_000;
+/// What people write: words that the tokenizer knows, so that a token has the four to five bytes
+/// that it has in English text with a model's own tokenizer.
+#[derive(Clone)]
+pub struct Vocabulary(Arc<[String]>);
 
-/// The finaliser of `SplitMix64`.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+impl Vocabulary {
+    /// Of a `tokenizer.json`: the small words that it takes as one token each.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let all: Value = serde_json::from_slice(&text)?;
+        let entries = all["model"]["vocab"].as_object().context("no vocabulary")?;
+        let small = |word: &str| word.len() > 1 && word.bytes().all(|b| b.is_ascii_lowercase());
+        // byte-level BPE writes the space before a word so
+        let words = entries
+            .keys()
+            .filter_map(|token| token.strip_prefix('\u{120}'));
+        let mut words: Vec<String> = words
+            .filter(|word| small(word))
+            .map(str::to_owned)
+            .collect();
+        ensure!(words.len() > 100, "{} knows few words", path.display());
+        words.sort();
+        Ok(Self(words.into()))
+    }
 }
 
 /// Words by a seed: a multiplicative generator (Knuth's MMIX constants).
-pub struct Words(u64);
+struct Words {
+    vocabulary: Vocabulary,
+    state: u64,
+}
 
 impl Words {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
+        self.state = self
+            .state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
+        self.state >> 33
     }
 
-    /// Words of a vocabulary, as texts of people have.
     fn text(&mut self, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + 12);
         while text.len() < bytes {
-            let word = mix(self.next() % VOCABULARY);
-            for place in 0..3 + word % 7 {
-                text.push(char::from(b'a' + ((word >> (8 + place * 5)) % 26) as u8));
-            }
+            let place = self.next() as usize % self.vocabulary.0.len();
+            text.push_str(&self.vocabulary.0[place]);
             text.push(' ');
         }
         text
@@ -55,9 +70,13 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(vocabulary: &Vocabulary, seed: u64) -> Self {
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self {
-            words: Words::new(seed),
+            words: Words {
+                vocabulary: vocabulary.clone(),
+                state,
+            },
             messages: Vec::new(),
             bytes: usize::MAX,
         }

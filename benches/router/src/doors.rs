@@ -1,6 +1,9 @@
 //! The replicas and the doors in front of them, each a program on a free port.
 
-use crate::client::Connection;
+use crate::{
+    client::Connection,
+    conversation::{Conversation, Vocabulary},
+};
 use anyhow::{Context, Result, bail};
 use std::{
     fs::File,
@@ -50,6 +53,7 @@ impl Door {
 /// All programs; they end with it.
 pub struct Stand {
     pub doors: Vec<Door>,
+    pub vocabulary: Vocabulary,
     _programs: Vec<Child>,
 }
 
@@ -91,11 +95,12 @@ impl Stand {
     pub async fn start() -> Result<Self> {
         let (onefill, peers) = (folder("ONEFILL_BIN")?, folder("ONEFILL_PEERS")?.join("bin"));
         let tokenizer = folder("ONEFILL_TOKENIZER")?;
-        let tokenizer = tokenizer.display();
         let mut stand = Self {
             doors: Vec::new(),
+            vocabulary: Vocabulary::read(&tokenizer)?,
             _programs: Vec::new(),
         };
+        let tokenizer = tokenizer.display();
         let mut urls = Vec::new();
         for number in 0..REPLICAS {
             let (port, events, replay) = (free_port()?, free_port()?, free_port()?);
@@ -109,7 +114,7 @@ impl Stand {
             if number == 0 {
                 stand.add("direct", Kind::Direct, port, program).await?;
             } else {
-                ready(port).await.context("a replica")?;
+                stand.ready(port).await.context("a replica")?;
                 stand._programs.push(program);
             }
         }
@@ -151,7 +156,7 @@ impl Stand {
     ) -> Result<()> {
         let process = program.id().context("a program that runs")?;
         self._programs.push(program);
-        ready(port).await.with_context(|| {
+        self.ready(port).await.with_context(|| {
             let log = log_of(name);
             format!("{name} does not pass requests on, see {}", log.display())
         })?;
@@ -163,25 +168,25 @@ impl Stand {
         });
         Ok(())
     }
-}
 
-/// Waits until a request passes.
-async fn ready(port: u16) -> Result<()> {
-    let start = Instant::now();
-    let mut last = None;
-    while start.elapsed() < PATIENCE {
-        let ask = async {
-            let request = crate::conversation::Conversation::new(1).request(port);
-            Connection::open(port).await?.ask(&request).await
-        };
-        match ask.await {
-            Ok(_) => return Ok(()),
-            Err(error) => last = Some(error),
+    /// Waits until a request passes.
+    async fn ready(&self, port: u16) -> Result<()> {
+        let start = Instant::now();
+        let mut last = None;
+        while start.elapsed() < PATIENCE {
+            let ask = async {
+                let request = Conversation::new(&self.vocabulary, 1).request(port);
+                Connection::open(port).await?.ask(&request).await
+            };
+            match ask.await {
+                Ok(_) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    match last {
-        Some(error) => Err(error),
-        None => bail!("no answer"),
+        match last {
+            Some(error) => Err(error),
+            None => bail!("no answer"),
+        }
     }
 }

@@ -62,14 +62,14 @@ async fn main() -> Result<()> {
     for round in 0..effort.rounds {
         for (place, (door, figures)) in table.iter_mut().enumerate() {
             let seed = (round * 100 + place) as u64;
-            let alone = client::in_turn(door.port, seed, effort.requests).await;
+            let alone = client::in_turn(&stand.vocabulary, door.port, seed, effort.requests).await;
             figures.alone.extend(alone.with_context(|| door.name)?);
         }
         for (place, (door, figures)) in table.iter_mut().enumerate() {
             let seed = (10_000 + round * 100 + place) as u64;
             let span = Duration::from_secs_f64(effort.seconds);
             let before = door.cpu_s();
-            let load = client::at_once(door.port, seed, CONNECTIONS, span).await;
+            let load = client::at_once(&stand.vocabulary, door.port, seed, CONNECTIONS, span).await;
             let load = load.with_context(|| door.name)?;
             figures
                 .cpu_s

@@ -7,7 +7,7 @@
 
 use crate::{
     sequence::{Sequence, Verdict},
-    writer::{Applied, Command, Writer},
+    writer::{self, Applied, Writer},
 };
 use bytes::Bytes;
 use onefill_kv::ReplicaId;
@@ -94,7 +94,7 @@ pub(crate) async fn run(
     };
     let reading = async {
         loop {
-            feed.clear().await;
+            feed.clear();
             if let Err(error) = feed.read().await {
                 tracing::debug!(replica = feed.source.replica.0, %error, "the event feed failed");
             }
@@ -147,10 +147,9 @@ impl Batch {
 }
 
 impl Feed {
-    async fn clear(&mut self) {
+    fn clear(&mut self) {
         self.sequence = Sequence::default();
-        let (replica, applied) = (self.source.replica, Arc::clone(&self.state.applied));
-        self.writer.send(Command::Clear { replica, applied }).await;
+        self.writer.clear(self.source.replica, &self.state.applied);
     }
 
     async fn read(&mut self) -> Result<(), zeromq::ZmqError> {
@@ -182,10 +181,10 @@ impl Feed {
     async fn live(&mut self, batch: Batch) {
         match self.sequence.live(batch.seq, batch.published_s) {
             Verdict::Known => {}
-            Verdict::Apply => self.apply(batch).await,
+            Verdict::Apply => self.apply(&batch),
             Verdict::Restarted => {
                 self.state.resyncs.fetch_add(1, Relaxed);
-                self.clear().await;
+                self.clear();
                 Box::pin(self.live(batch)).await;
             }
             Verdict::Missing(from) => self.fill(from, batch).await,
@@ -198,7 +197,7 @@ impl Feed {
         let replayed = self.replay(from).await;
         match self.sequence.live(batch.seq, batch.published_s) {
             Verdict::Known => return,
-            Verdict::Apply => return self.apply(batch).await,
+            Verdict::Apply => return self.apply(&batch),
             Verdict::Missing(_) | Verdict::Restarted => {}
         }
         tracing::warn!(
@@ -209,12 +208,12 @@ impl Feed {
             "events are lost: the replica is known approximately for now"
         );
         self.state.resyncs.fetch_add(1, Relaxed);
-        self.clear().await;
+        self.clear();
         self.sequence.lost(batch.seq);
-        self.apply(batch).await;
+        self.apply(&batch);
     }
 
-    async fn apply(&mut self, batch: Batch) {
+    fn apply(&mut self, batch: &Batch) {
         self.sequence.applied(batch.seq, batch.published_s);
         #[expect(
             clippy::cast_possible_truncation,
@@ -224,13 +223,12 @@ impl Feed {
         self.state
             .published_ms
             .store((batch.published_s * 1e3) as u64, Relaxed);
-        let command = Command::Apply {
+        let read = writer::Batch {
             replica: self.source.replica,
             block_tokens: self.source.block_tokens,
-            payload: batch.payload,
-            applied: Arc::clone(&self.state.applied),
+            payload: &batch.payload,
         };
-        self.writer.send(command).await;
+        self.writer.apply(&read, &self.state.applied);
     }
 
     /// Asks for batches from `from` on and applies those that follow on what is known; gives how
@@ -265,7 +263,7 @@ impl Feed {
                 self.sequence.lost(batch.seq);
             }
             if self.sequence.live(batch.seq, batch.published_s) == Verdict::Apply {
-                self.apply(batch).await;
+                self.apply(&batch);
             }
         }
     }

@@ -404,7 +404,7 @@ pub fn start(config: FleetConfig, shutdown: CancellationToken) -> FleetHandle {
         ..IndexConfig::default()
     };
     let (index_writer, index) = onefill_index::index(&index_config);
-    let writer = Writer::start(index_writer, config.seed);
+    let writer = Writer::start(index_writer, config.seed, shutdown.clone());
     let registry = Arc::new(Registry::default());
     let view = registry.view();
     let shared = supervise::Shared {

@@ -6,7 +6,7 @@ use crate::{
     feed::{self, FeedSource, FeedState},
     figures::Figures,
     registry::Registry,
-    writer::{Command, Writer},
+    writer::Writer,
 };
 use onefill_kv::Knowledge;
 use std::{
@@ -106,7 +106,7 @@ pub(crate) async fn run(spec: ReplicaSpec, shared: Shared, stop: CancellationTok
         }
     }
     supervisor.feeds.cancel();
-    supervisor.clear().await;
+    supervisor.clear();
     supervisor.shared.registry.remove(&supervisor.spec.url);
 }
 
@@ -187,7 +187,7 @@ impl Supervisor {
     /// A process that was not seen before: what is known of the address is void.
     async fn introduce(&mut self, metrics: &str) {
         self.feeds.cancel();
-        self.clear().await;
+        self.clear();
         self.feeds = CancellationToken::new();
         let sources = self.sources().await;
         if sources.len() > 1 && sources.len() != self.ranks.len() {
@@ -214,7 +214,8 @@ impl Supervisor {
                 capacity_blocks,
             };
             let (writer, stop) = (self.shared.writer.clone(), self.feeds.clone());
-            tokio::spawn(feed::run(source, state, writer, stop));
+            let feed = feed::run(source, state, writer, stop);
+            self.shared.writer.spawn(feed);
         }
     }
 
@@ -237,20 +238,13 @@ impl Supervisor {
     }
 
     /// Forgets what these replicas hold.
-    async fn clear(&mut self) {
+    fn clear(&mut self) {
         for rank in &mut self.ranks {
             rank.silence = Silence::default();
             rank.replica.history.lock().clear();
             *rank.replica.feed.lock() = None;
             if let Some(feed) = rank.feed.take() {
-                let applied = Arc::clone(&feed.applied);
-                self.shared
-                    .writer
-                    .send(Command::Clear {
-                        replica: rank.replica.id,
-                        applied,
-                    })
-                    .await;
+                self.shared.writer.clear(rank.replica.id, &feed.applied);
             }
         }
     }

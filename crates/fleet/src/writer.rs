@@ -1,4 +1,5 @@
-//! The only thread that changes the index: applies event batches in the order of each feed.
+//! The only writer of the index: applies event batches in the order of each feed. One thread reads
+//! all feeds and applies what it reads at once, so that no batch waits for another thread to wake.
 
 use onefill_events::{Decoder, Event, Salt, Stored};
 use onefill_index::{Block, IndexStats, IndexWriter, Parent};
@@ -8,10 +9,8 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
-use tokio::sync::mpsc;
-
-/// Batches waiting for the writer; at the bound feeds wait, and their sockets behind them.
-const QUEUE_BATCHES_MAX: usize = 4096;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// What the writer tells of one feed. Counters grow; the feed and metrics read them.
 #[derive(Debug, Default)]
@@ -29,98 +28,93 @@ pub(crate) struct Applied {
     pub(crate) cleared: AtomicBool,
 }
 
-/// What the writer is asked to do.
-pub(crate) enum Command {
-    /// Apply a payload of this replica's feed.
-    Apply {
-        replica: ReplicaId,
-        block_tokens: Option<u32>,
-        payload: bytes::Bytes,
-        applied: Arc<Applied>,
-    },
-    /// Forget all that this replica holds.
-    Clear {
-        replica: ReplicaId,
-        applied: Arc<Applied>,
-    },
+/// A payload of a feed.
+pub(crate) struct Batch<'a> {
+    pub(crate) replica: ReplicaId,
+    pub(crate) block_tokens: Option<u32>,
+    pub(crate) payload: &'a [u8],
 }
 
-/// The way to the writer.
-#[derive(Clone, Debug)]
+/// The index, and the thread whose runtime reads the feeds: a batch is applied where it was read.
+#[derive(Clone)]
 pub(crate) struct Writer {
-    commands: mpsc::Sender<Command>,
-    stats: Arc<Mutex<IndexStats>>,
+    work: Arc<Mutex<Work>>,
+    feeds: Option<Handle>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
 }
 
 impl Writer {
-    /// Starts the thread; it ends when the last `Writer` is gone.
-    pub(crate) fn start(index: IndexWriter, seed: KeySeed) -> Self {
-        let (commands, queue) = mpsc::channel(QUEUE_BATCHES_MAX);
-        let stats = Arc::new(Mutex::new(IndexStats::default()));
-        let shown = Arc::clone(&stats);
-        let name = "index-writer".to_owned();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
-            Work {
-                index,
-                decoder: Decoder::new(seed),
-                seed,
-                stats: shown,
-                blocks: Vec::new(),
-            }
-            .run(queue);
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, "the index writer's thread can't be started");
+    /// Starts the thread; it ends with `shutdown`.
+    pub(crate) fn start(index: IndexWriter, seed: KeySeed, shutdown: CancellationToken) -> Self {
+        let work = Work {
+            index,
+            decoder: Decoder::new(seed),
+            seed,
+            blocks: Vec::new(),
+        };
+        let feeds = feeds(shutdown);
+        if let Err(error) = &feeds {
+            tracing::error!(%error, "the thread of the event feeds can't be started");
         }
-        Self { commands, stats }
+        Self {
+            work: Arc::new(Mutex::new(work)),
+            feeds: feeds.ok(),
+        }
     }
 
-    /// Hands a command over; waits while the queue is full.
-    pub(crate) async fn send(&self, command: Command) {
-        if self.commands.send(command).await.is_err() {
-            tracing::error!("the index writer is gone");
-        }
+    /// Runs a feed on the feeds' thread.
+    pub(crate) fn spawn(&self, feed: impl Future<Output = ()> + Send + 'static) {
+        match &self.feeds {
+            Some(feeds) => feeds.spawn(feed),
+            None => tokio::spawn(feed),
+        };
+    }
+
+    /// Applies a batch.
+    pub(crate) fn apply(&self, batch: &Batch<'_>, applied: &Applied) {
+        let mut work = self.work.lock();
+        work.apply(batch.replica, batch.block_tokens, batch.payload, applied);
+        let held = work.index.held(batch.replica, Tier::Gpu);
+        applied.held_blocks.store(held, Relaxed);
+        applied.batches.fetch_add(1, Relaxed);
+    }
+
+    /// Forgets all that a replica holds.
+    pub(crate) fn clear(&self, replica: ReplicaId, applied: &Applied) {
+        self.work.lock().index.cleared(replica);
+        applied.held_blocks.store(0, Relaxed);
     }
 
     pub(crate) fn stats(&self) -> IndexStats {
-        self.stats.lock().clone()
+        self.work.lock().index.stats()
     }
+}
+
+/// A thread with a runtime for the feeds.
+fn feeds(shutdown: CancellationToken) -> std::io::Result<Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let feeds = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("event-feeds".to_owned())
+        .spawn(move || runtime.block_on(shutdown.cancelled()))?;
+    Ok(feeds)
 }
 
 struct Work {
     index: IndexWriter,
     decoder: Decoder,
     seed: KeySeed,
-    stats: Arc<Mutex<IndexStats>>,
     blocks: Vec<Block>,
 }
 
 impl Work {
-    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        while let Some(command) = queue.blocking_recv() {
-            match command {
-                Command::Apply {
-                    replica,
-                    block_tokens,
-                    payload,
-                    applied,
-                } => {
-                    self.apply(replica, block_tokens, &payload, &applied);
-                    let held = self.index.held(replica, Tier::Gpu);
-                    applied.held_blocks.store(held, Relaxed);
-                    applied.batches.fetch_add(1, Relaxed);
-                }
-                Command::Clear { replica, applied } => {
-                    self.index.cleared(replica);
-                    applied.held_blocks.store(0, Relaxed);
-                }
-            }
-            if queue.is_empty() {
-                *self.stats.lock() = self.index.stats();
-            }
-        }
-    }
-
     fn apply(
         &mut self,
         replica: ReplicaId,
@@ -133,7 +127,6 @@ impl Work {
             decoder,
             seed,
             blocks,
-            ..
         } = self;
         let decoded = decoder.decode(payload, &mut |event| match event {
             Event::Stored(stored) => {

@@ -3,10 +3,11 @@
 //! `vllm/renderers/hf.py`). Clients may write more, and in another order, than templates see.
 
 mod message;
+mod plain;
 
 use crate::{
     Chat, Door, PromptError,
-    template::{Conversation, Template},
+    template::{Conversation, Messages, Template},
 };
 use message::message;
 use serde_json::{Map, Value as Json, json};
@@ -28,7 +29,10 @@ pub(crate) fn conversation(
         ));
     }
     Ok(Conversation {
-        messages: Json::Array(messages(chat, template)?),
+        messages: match plain::messages(chat, template) {
+            Some(messages) => Messages::Plain(messages),
+            None => Messages::Json(messages(chat, template)?),
+        },
         tools: tools(optional(chat.tools)?)?,
         documents: optional(chat.documents)?,
         kwargs: kwargs(chat)?,
@@ -40,7 +44,7 @@ fn read(raw: &str) -> Result<Json, PromptError> {
     serde_json::from_str::<Json>(raw).map_err(|error| PromptError(error.to_string()))
 }
 
-fn messages(chat: &Chat<'_>, template: &Template) -> Result<Vec<Json>, PromptError> {
+fn messages(chat: &Chat<'_>, template: &Template) -> Result<Json, PromptError> {
     let mut messages = Vec::new();
     let system = chat.system.map_or(Ok(Json::Null), read)?;
     if let Some(system) = system_message(&system) {
@@ -59,7 +63,7 @@ fn messages(chat: &Chat<'_>, template: &Template) -> Result<Vec<Json>, PromptErr
     if !template.knows_developer && messages.iter().any(is_developer) {
         messages = with_one_system_message(messages);
     }
-    Ok(messages)
+    Ok(messages.into())
 }
 
 /// "system" of `/v1/messages` (text or text parts), "instructions" of `/v1/responses`.

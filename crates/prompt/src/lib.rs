@@ -11,6 +11,7 @@ pub mod remote;
 mod scan;
 mod template;
 mod tokens;
+mod words;
 
 use onefill_kv::{BlockKey, KeySeed, TokenId};
 pub use scan::scan;

@@ -6,10 +6,10 @@ mod methods;
 use minijinja::{
     Environment, Error, ErrorKind, Value, context, escape_formatter,
     syntax::SyntaxConfig,
-    value::{Serde, ValueKind},
+    value::{Enumerator, Object, Serde, ValueKind},
 };
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Most steps a template may take, and 64 bytes of memory each: a hostile one ends with an error,
 /// not with a stall. What fuel does not bound is how deep lists lie in lists: some ten thousand
@@ -38,9 +38,85 @@ pub(crate) struct Template {
 /// Names and texts of a tokenizer's special tokens, as in `bos_token`; templates ask by name.
 pub(crate) type SpecialTokens = BTreeMap<String, String>;
 
+/// Messages as templates see them.
+pub(crate) enum Messages {
+    /// Texts only.
+    Plain(Vec<PlainMessage>),
+    /// Of any form.
+    Json(Json),
+}
+
+/// The mapping `{"role": .., "content": ..}`.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainMessage {
+    pub(crate) role: Value,
+    pub(crate) content: Value,
+}
+
+impl Object for PlainMessage {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "role" => Some(self.role.clone()),
+            "content" => Some(self.content.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["role", "content"])
+    }
+}
+
+impl Messages {
+    fn value(&self) -> Value {
+        match self {
+            Self::Plain(messages) => messages.iter().cloned().map(Value::from_object).collect(),
+            Self::Json(messages) => Value::from(Serde(messages)),
+        }
+    }
+
+    /// The last message's text; of several parts the last one's.
+    fn last_text(&self) -> Option<&str> {
+        match self {
+            Self::Plain(messages) => messages.last()?.content.as_str(),
+            Self::Json(messages) => match &messages.as_array()?.last()?["content"] {
+                Json::Array(parts) => parts
+                    .iter()
+                    .rev()
+                    .find_map(|part| part.get("text")?.as_str()),
+                content => content.as_str(),
+            },
+        }
+    }
+
+    fn set_last_text(&mut self, text: &str) {
+        match self {
+            Self::Plain(messages) => {
+                if let Some(last) = messages.last_mut() {
+                    last.content = text.into();
+                }
+            }
+            Self::Json(messages) => {
+                let all = messages.as_array_mut();
+                let last = all.and_then(|all| all.last_mut());
+                let place = match last.and_then(|last| last.get_mut("content")) {
+                    Some(Json::Array(parts)) => {
+                        let mut texts = parts.iter_mut().rev();
+                        texts.find_map(|part| part.get_mut("text"))
+                    }
+                    content => content,
+                };
+                if let Some(place) = place {
+                    *place = text.into();
+                }
+            }
+        }
+    }
+}
+
 /// What a template is given.
 pub(crate) struct Conversation {
-    pub(crate) messages: Json,
+    pub(crate) messages: Messages,
     pub(crate) tools: Json,
     pub(crate) documents: Json,
     pub(crate) kwargs: Json,
@@ -97,7 +173,7 @@ impl Template {
             }
         };
         let given = context! {
-            messages => Value::from(Serde(&conversation.messages)),
+            messages => conversation.messages.value(),
             tools => or_none(&conversation.tools),
             documents => or_none(&conversation.documents),
             add_generation_prompt => conversation.add_generation_prompt,
@@ -121,22 +197,12 @@ impl Template {
     pub(crate) fn render_continued(&self, mut conversation: Conversation) -> Result<String, Error> {
         const MARK: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
         let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOperation, what);
-        let last = conversation
-            .messages
-            .as_array_mut()
-            .and_then(|all| all.last_mut());
-        let content = last.and_then(|message| message.get_mut("content"));
-        let text = match content {
-            Some(Json::Array(parts)) => {
-                parts.iter_mut().rev().find_map(|part| part.get_mut("text"))
-            }
-            content => content,
-        };
-        let Some(Json::String(text)) = text.filter(|_| self.shows_content) else {
+        let text = conversation.messages.last_text();
+        let Some(text) = text.filter(|_| self.shows_content) else {
             return Err(wrong("there is no text to continue"));
         };
-        let continued = text.trim().to_owned();
-        text.push_str(MARK);
+        let (continued, marked) = (text.trim().to_owned(), [text, MARK].concat());
+        conversation.messages.set_last_text(&marked);
         let mut rendered = self.render(&conversation)?;
         let Some(end) = rendered.rfind(MARK.trim_end()) else {
             return Err(wrong("the template does not show the text to continue"));

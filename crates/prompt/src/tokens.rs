@@ -5,7 +5,7 @@
 //! 128-bit hash of its text, and a chat that grew by one turn costs only that turn. Tokenizers
 //! whose first segment is special, or whose added tokens swallow spaces, are used whole.
 
-use crate::PromptError;
+use crate::{PromptError, words::Words};
 use aho_corasick::{AhoCorasick, MatchKind};
 use hashbrown::HashMap;
 use onefill_kv::TokenId;
@@ -16,8 +16,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Tokens remembered in each of two generations: 2 x 16 MiB.
 const MEMO_TOKENS_MAX: usize = 4 << 20;
-/// Shorter segments cost less to encode than to remember.
-const SEGMENT_BYTES_MIN: usize = 16;
+
+/// An entry takes as much memory as so many tokens, beside its tokens.
+const ENTRY_TOKENS: usize = 24;
 
 /// Segments seen lately. Two generations: when the young one is full the old one is dropped and
 /// they change places, so memory is bounded and what is in use stays.
@@ -43,7 +44,7 @@ impl Memo {
             self.old = std::mem::take(&mut self.young);
             self.young_tokens = 0;
         }
-        self.young_tokens += tokens.len();
+        self.young_tokens += ENTRY_TOKENS + tokens.len();
         self.young.insert(key, Arc::clone(tokens));
     }
 }
@@ -66,6 +67,8 @@ pub(crate) struct Tokens {
     begin: Option<Vec<TokenId>>,
     /// Whether segments can be encoded apart.
     splits: bool,
+    /// Segments' words, where these can be encoded apart too.
+    words: Option<Words>,
     memo: Mutex<Memo>,
 }
 
@@ -84,7 +87,10 @@ fn finder(added: &[(String, TokenId)]) -> Option<AhoCorasick> {
 }
 
 impl Tokens {
-    pub(crate) fn hugging_face(tokenizer: Tokenizer) -> Self {
+    pub(crate) fn hugging_face(mut tokenizer: Tokenizer) -> Self {
+        // An engine takes a prompt whole, however the file was saved.
+        tokenizer.with_padding(None);
+        _ = tokenizer.with_truncation(None); // fails only for a bad length
         let decoder = tokenizer.get_added_tokens_decoder();
         let plain = decoder
             .values()
@@ -94,7 +100,9 @@ impl Tokens {
             .map(|(id, token)| (token.content, id))
             .collect();
         added.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        let words = Words::of(&tokenizer);
         let mut tokens = Self {
+            words,
             kind: Kind::HuggingFace(Box::new(tokenizer)),
             finder: finder(&added),
             added,
@@ -113,6 +121,7 @@ impl Tokens {
             .map(|(text, id)| ((*text).to_owned(), *id))
             .collect();
         Self {
+            words: None,
             kind: Kind::Simulated,
             finder: finder(&added),
             added,
@@ -194,17 +203,17 @@ impl Tokens {
         if text.is_empty() {
             return Ok(());
         }
-        if text.len() < SEGMENT_BYTES_MIN {
-            tokens.extend(self.whole(text, false)?);
-            return Ok(());
-        }
         let key = xxh3_128(text.as_bytes());
         if let Some(known) = self.memo.lock().get(key) {
             tokens.extend_from_slice(&known);
             return Ok(());
         }
-        let new: Arc<[TokenId]> = self.whole(text, false)?.into();
-        tokens.extend_from_slice(&new);
+        let start = tokens.len();
+        match &self.words {
+            Some(words) => words.encode(text, tokens, |part| self.whole(part, false))?,
+            None => tokens.extend(self.whole(text, false)?),
+        }
+        let new: Arc<[TokenId]> = tokens.get(start..).unwrap_or_default().into();
         self.memo.lock().put(key, &new);
         Ok(())
     }

@@ -125,11 +125,13 @@ pub(crate) fn weigh(
 fn guess(app: &App, question: &Question, member: &Member, now: Instant) -> Candidate {
     let status = member.replica.status();
     let knowledge = knowledge(app.config.policy, question, &status);
-    let (mut overlap, mut idle) = (Overlap::default(), None);
+    let mut load = load(&status, now);
+    let mut overlap = Overlap::default();
     if let Some(keys) = question.keys_of(&status) {
         let history = member.replica.history().lock();
-        idle = history.idle(keys.keyed.chain.len(), app.now());
+        load.idle = history.idle(keys.keyed.chain.len(), app.now());
         if knowledge == Knowledge::Approximate {
+            load.held_blocks = u32::try_from(history.len()).unwrap_or(u32::MAX);
             let held = history.overlap(&keys.keyed.chain);
             overlap = question.counted(Overlap::gpu(held), keys);
         }
@@ -138,10 +140,7 @@ fn guess(app: &App, question: &Question, member: &Member, now: Instant) -> Candi
         replica: member.replica.id,
         overlap,
         knowledge,
-        load: ReplicaLoad {
-            idle,
-            ..load(&status, now)
-        },
+        load,
     }
 }
 

@@ -100,7 +100,8 @@ impl Settings {
                 },
             },
             seed,
-            events: self.events,
+            // No other policy looks into the index.
+            events: self.events && self.policy == Policy::Kv,
             index_memory_bytes: self.index_memory_bytes,
             load_interval_max: self.load_interval_max,
             probe_timeout: self.probe_timeout,

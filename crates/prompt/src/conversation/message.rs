@@ -26,7 +26,7 @@ const PART_FIELDS: [&str; 18] = [
 ];
 
 /// Claude Code's line of the system prompt that changes with every request: vLLM drops it.
-const BILLING_HEADER: &str = "x-anthropic-billing-header";
+pub(super) const BILLING_HEADER: &str = "x-anthropic-billing-header";
 
 fn of_the_replica<T>(what: &str) -> Result<T, PromptError> {
     Err(PromptError(format!("{what} rendered by the replica")))

@@ -1,12 +1,16 @@
-use super::{SpecialTokens, Template, is_content, without_generation};
-use crate::template::Conversation;
+use super::{PlainMessage, SpecialTokens, Template, is_content, without_generation};
+use crate::template::{Conversation, Messages};
 use serde_json::{Value as Json, json};
 
-fn render(source: &str, value: Json) -> Result<String, String> {
+fn render(source: &str, messages: Json) -> Result<String, String> {
+    render_messages(source, Messages::Json(messages))
+}
+
+fn render_messages(source: &str, messages: Messages) -> Result<String, String> {
     let template =
         Template::new(source, SpecialTokens::new()).map_err(|error| error.to_string())?;
     let conversation = Conversation {
-        messages: value,
+        messages,
         tools: Json::Null,
         documents: Json::Null,
         kwargs: json!({}),
@@ -26,6 +30,35 @@ fn generation_tags_cut_whitespace_as_any() {
     );
     assert_eq!(render(source, json!([])).as_deref(), Ok("a b c"));
     assert_eq!(without_generation("{% generation"), "{% if true");
+}
+
+#[test]
+fn plain_messages_are_to_templates_what_objects_are() {
+    let sources = [
+        "{% for m in messages %}{{ m.role }}:{{ m['content'] }}|{{ m.tool_calls }}{% endfor %}",
+        "{{ messages }}{{ messages[0] }}{{ messages[-1] | tojson }}{{ messages | tojson(indent=2) }}",
+        "{% for m in messages %}{% for k, v in m.items() %}{{ k }}={{ v }};{% endfor %}{% endfor %}",
+        "{{ messages[1].get('content') }}{{ messages[0].get('name', 'nobody') }}{{ messages[0].keys() | list }}",
+        "{{ 'role' in messages[0] }}{{ 'name' in messages[0] }}{{ messages[0] is mapping }}{{ messages[0] | length }}",
+        "{{ messages[0] == messages[0] }}{{ messages[0] == messages[1] }}{{ messages[0].name is defined }}",
+        "{{ messages | map(attribute='content') | join('+') }}{{ messages[1:] | length }}{{ messages | last }}",
+        "{{ messages | selectattr('role', 'equalto', 'user') | list | tojson }}{% set m = dict(messages[0]) %}{{ m }}",
+    ];
+    let texts = [("system", "be \"kind\""), ("user", "hi\n<b>"), ("user", "")];
+    for source in sources {
+        let objects = texts.map(|(role, content)| json!({"role": role, "content": content}));
+        let plain = texts.map(|(role, content)| PlainMessage {
+            role: role.into(),
+            content: content.into(),
+        });
+        let rendered = render_messages(source, Messages::Plain(plain.to_vec()));
+        assert_eq!(
+            rendered,
+            render(source, objects.as_slice().into()),
+            "{source}"
+        );
+        assert!(rendered.is_ok(), "{source}: {rendered:?}");
+    }
 }
 
 #[test]
