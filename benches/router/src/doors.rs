@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use std::{
     fs::File,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -76,7 +76,12 @@ fn log_of(name: &str) -> PathBuf {
 /// Starts a program with these words; what it says goes into a file.
 fn start(name: &str, program: PathBuf, words: &[String]) -> Result<Child> {
     let log = File::create(log_of(name))?;
-    Command::new(&program)
+    let mut command = Command::new(&program);
+    if words.first().is_some_and(|word| word == "engine") {
+        // Replicas run on other machines: here they shall not keep the doors waiting for a core.
+        command.env("TOKIO_WORKER_THREADS", "1");
+    }
+    command
         .args(words)
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
@@ -100,30 +105,18 @@ impl Stand {
             vocabulary: Vocabulary::read(&tokenizer)?,
             _programs: Vec::new(),
         };
-        let tokenizer = tokenizer.display();
-        let mut urls = Vec::new();
-        for number in 0..REPLICAS {
-            let (port, events, replay) = (free_port()?, free_port()?, free_port()?);
-            let line = format!(
-                "engine --listen 127.0.0.1:{port} --events tcp://*:{events} --replay tcp://*:{replay} \
-                 --blocks 4096 --block-size 64 --prefix-caching-hash-algo xxhash_cbor --prefill-rate 0 \
-                 --decode-rate 0 --tokenizer {tokenizer}"
-            );
-            let program = start(&format!("engine-{number}"), onefill.clone(), &words(&line))?;
-            urls.push(format!("http://127.0.0.1:{port}"));
-            if number == 0 {
-                stand.add("direct", Kind::Direct, port, program).await?;
-            } else {
-                stand.ready(port).await.context("a replica")?;
-                stand._programs.push(program);
-            }
-        }
-        for (name, kind, policy) in [
-            ("onefill prefix", Kind::Prefix, "prefix".to_owned()),
+        // Policy kv has replicas of its own, so that no other door pays for its event feeds.
+        let urls = stand.replicas("direct", &onefill, &tokenizer).await?;
+        let kv_urls = stand
+            .replicas("direct, events", &onefill, &tokenizer)
+            .await?;
+        for (name, kind, policy, urls) in [
+            ("onefill prefix", Kind::Prefix, "prefix".to_owned(), &urls),
             (
                 "onefill kv",
                 Kind::Kv,
-                format!("kv --tokenizer {tokenizer}"),
+                format!("kv --tokenizer {}", tokenizer.display()),
+                &kv_urls,
             ),
         ] {
             let port = free_port()?;
@@ -145,6 +138,35 @@ impl Stand {
             stand.add(name, Kind::Peer, port, program).await?;
         }
         Ok(stand)
+    }
+
+    /// Starts simulated replicas that answer at once; the first is a door itself.
+    async fn replicas(
+        &mut self,
+        name: &'static str,
+        onefill: &Path,
+        tokenizer: &Path,
+    ) -> Result<Vec<String>> {
+        let mut urls = Vec::new();
+        for number in 0..REPLICAS {
+            let (port, events, replay) = (free_port()?, free_port()?, free_port()?);
+            let line = format!(
+                "engine --listen 127.0.0.1:{port} --events tcp://*:{events} --replay tcp://*:{replay} \
+                 --blocks 4096 --block-size 64 --prefix-caching-hash-algo xxhash_cbor --prefill-rate 0 \
+                 --decode-rate 0 --tokenizer {}",
+                tokenizer.display()
+            );
+            let log = format!("{name}-{number}");
+            let program = start(&log, onefill.to_owned(), &words(&line))?;
+            urls.push(format!("http://127.0.0.1:{port}"));
+            if number == 0 {
+                self.add(name, Kind::Direct, port, program).await?;
+            } else {
+                self._programs.push(program);
+                self.ready(port).await.context("a replica")?;
+            }
+        }
+        Ok(urls)
     }
 
     async fn add(
