@@ -14,6 +14,7 @@ use onefill_kv::BlockKey;
 
 use crate::heap::Heap;
 use crate::memory::{LINE_WORDS, Line, Memory, Numbered};
+use crate::prefetch;
 
 const ENTRIES: usize = LINE_WORDS - 1;
 const LINK: usize = ENTRIES;
@@ -105,6 +106,13 @@ impl Heads {
             }
             buckets = now; // the writer went on: so can we
         }
+    }
+
+    /// A run that starts with `key` will be asked for.
+    #[inline]
+    pub(crate) fn expect(&self, bulk: &Memory, key: BlockKey) {
+        let first = bucket(mix(key), self.buckets.load(Ordering::Acquire));
+        prefetch::line(self.lines.line(bulk, first));
     }
 
     /// Adds a run. False where memory is spent. Writer only.

@@ -175,6 +175,18 @@ fn shared_blocks(m: &Shared, run: Run<'_>, extent: Extent, rest: &[BlockKey]) ->
         return both as u16;
     }
     let keys = m.bulk.words(extent.array.line, extent.array.lines.into());
+    let equals = |at: usize| rest.get(at).is_some_and(|key| keys.get(at) == key.0);
+    // Most queries that leave a run leave it where others did, and their run is wanted next.
+    let branch = usize::from(run.child_end());
+    if (1..both).contains(&branch) {
+        m.expect_head(rest[branch]);
+        if equals(branch - 1) && !equals(branch) {
+            return branch as u16;
+        }
+    }
+    if equals(both - 1) {
+        return both as u16; // the query ends in the run
+    }
     first_difference(keys, rest, both) as u16
 }
 

@@ -46,6 +46,12 @@ impl Shared {
             .find(&self.bulk, key, |id| self.run(id).first_key() == key.0)
     }
 
+    /// The run that starts with `key` will be asked for.
+    #[inline]
+    pub(crate) fn expect_head(&self, key: BlockKey) {
+        self.heads.expect(&self.bulk, key);
+    }
+
     /// Whether sets of replicas fit the run's own line.
     #[inline]
     pub(crate) fn is_narrow(&self) -> bool {
