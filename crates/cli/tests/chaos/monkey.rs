@@ -40,7 +40,10 @@ pub(crate) async fn disturb(fleet: &Fleet, seed: u64, stop: CancellationToken) -
                 tokio::time::sleep(away).await;
             }
             4 => {
+                // What was not asked for meanwhile must not wait for the others' faults.
                 engine.post("/fault", &json!({"errors_503": 3})).await;
+                tokio::time::sleep(away).await;
+                engine.post("/fault", &json!({"errors_503": 0})).await;
             }
             5 => {
                 engine.post("/fault", &json!({"cut_streams": 2})).await;
