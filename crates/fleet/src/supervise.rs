@@ -48,27 +48,34 @@ struct Rank {
 struct Silence {
     batches: u64,
     computed_tokens: f64,
+    /// Whether `computed_tokens` was read after the last batch had come: a batch may come before
+    /// the figure that counts its tokens.
+    settled: bool,
     since: Option<Instant>,
     silent: bool,
 }
 
 impl Silence {
-    fn judge(&mut self, figures: &Figures, batches: u64) {
+    fn judge(&mut self, now: Instant, figures: &Figures, batches: u64) {
         let block = f64::from(figures.block_tokens.unwrap_or(16));
         let heard = batches != self.batches || self.since.is_none();
-        if heard || figures.computed_tokens < self.computed_tokens {
+        if heard || !self.settled || figures.computed_tokens < self.computed_tokens {
             *self = Self {
                 batches,
                 computed_tokens: figures.computed_tokens,
-                since: Some(Instant::now()),
+                settled: !heard,
+                since: Some(now),
                 silent: false,
             };
         }
         let worked = figures.computed_tokens - self.computed_tokens > SILENT_BLOCKS * block;
         if !worked && !self.silent {
-            self.since = Some(Instant::now());
+            self.since = Some(now);
         }
-        self.silent |= worked && self.since.is_some_and(|since| since.elapsed() > SILENT_FOR);
+        let long = self
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) > SILENT_FOR);
+        self.silent |= worked && long;
     }
 }
 
@@ -264,7 +271,7 @@ impl Supervisor {
                     .feed
                     .as_ref()
                     .map_or(0, |feed| feed.applied.batches.load(Relaxed));
-                rank.silence.judge(&figures, batches);
+                rank.silence.judge(Instant::now(), &figures, batches);
                 status.block_tokens = self.spec.block_tokens.or(figures.block_tokens);
                 status.capacity_blocks = self.spec.capacity_blocks.or(figures.capacity_blocks);
                 let Figures {
@@ -319,3 +326,6 @@ fn why(status: &Status, rank: &Rank, events: bool) -> Option<&'static str> {
     }
     feed.why()
 }
+
+#[cfg(test)]
+mod tests;
