@@ -18,6 +18,7 @@ mod ledger;
 pub mod memory;
 mod metrics;
 mod namespace;
+mod paged;
 pub mod policy;
 mod serve;
 mod store;

@@ -1,6 +1,6 @@
 //! Ends of life.
 
-use super::{graves::Gone, table::Catalog};
+use super::{graves::Gone, record::NEVER, table::Catalog};
 use crate::namespace::NamespaceId;
 
 impl Catalog {
@@ -18,7 +18,8 @@ impl Catalog {
         let Some(record) = self.record_mut(id) else {
             return false;
         };
-        let before = std::mem::replace(&mut record.expires_ms, end_ms);
+        let before = record.expires_ms();
+        record.end_ms = end_ms.unwrap_or(NEVER);
         self.move_end(id, before, end_ms);
         true
     }
@@ -26,7 +27,7 @@ impl Catalog {
     /// When a block ends: `None` where there is no such block, `Some(None)` where it has no end.
     pub fn ends(&mut self, namespace: NamespaceId, key: &[u8], now_ms: u64) -> Option<Option<u64>> {
         let id = self.live(namespace, key, now_ms)?;
-        Some(self.record(id)?.expires_ms)
+        Some(self.record(id)?.expires_ms())
     }
 
     /// Takes out up to `most` blocks whose time is over; how many there were.

@@ -9,7 +9,7 @@ const LEASES_MAX: usize = 1 << 16;
 pub(super) struct Leases {
     /// When a promise lapses, to which slot and serial it was given. In the order in which they
     /// were given, which is that of their ends as long as all last equally long.
-    queue: VecDeque<(u64, u32, u64)>,
+    queue: VecDeque<(u64, u32, u32)>,
     pages: usize,
     pages_max: usize,
 }
@@ -41,12 +41,12 @@ impl Leases {
         self.pages = self.pages.saturating_sub(pages);
     }
 
-    pub(super) fn queue(&mut self, until_ms: u64, id: u32, serial: u64) {
+    pub(super) fn queue(&mut self, until_ms: u64, id: u32, serial: u32) {
         self.queue.push_back((until_ms, id, serial));
     }
 
     /// The next promise whose time is over.
-    pub(super) fn lapsed(&mut self, now_ms: u64) -> Option<(u32, u64)> {
+    pub(super) fn lapsed(&mut self, now_ms: u64) -> Option<(u32, u32)> {
         let (until, id, serial) = *self.queue.front()?;
         if until > now_ms {
             return None;

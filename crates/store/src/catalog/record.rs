@@ -52,25 +52,34 @@ pub struct Put {
     pub sum: Option<u128>,
 }
 
+/// The end of a block that has none.
+pub(super) const NEVER: u64 = u64::MAX;
+
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) namespace: NamespaceId,
     pub(super) key: Box<[u8]>,
     pub(super) hash: u64,
-    /// Tells records apart that had the same slot.
-    pub(super) serial: u64,
+    /// Tells records apart that had the same slot within a lease's time.
+    pub(super) serial: u32,
     pub(super) stored: Arc<Stored>,
     /// Promises that the block stays, each until it is fetched.
-    pub(super) leases: u32,
+    pub(super) leases: u16,
     /// When the last of them lapses.
     pub(super) leased_until_ms: u64,
-    pub(super) expires_ms: Option<u64>,
+    /// [`NEVER`] where it has no end: an `Option` would take as much again.
+    pub(super) end_ms: u64,
     pub(super) pinned: bool,
 }
 
 impl Record {
     pub(super) fn is_expired(&self, now_ms: u64) -> bool {
-        self.expires_ms.is_some_and(|end| end <= now_ms)
+        self.end_ms <= now_ms
+    }
+
+    /// When it ends, if it does.
+    pub(super) fn expires_ms(&self) -> Option<u64> {
+        (self.end_ms != NEVER).then_some(self.end_ms)
     }
 
     /// Whether eviction may take it: nobody reads it, nobody was promised it.

@@ -22,8 +22,7 @@ impl Catalog {
     pub fn scan(&self, namespace: NamespaceId, cursor: u64, count: usize, now_ms: u64) -> Page {
         let mut page = Page::default();
         let start = usize::try_from(cursor).unwrap_or(usize::MAX);
-        let slots = self.slots.iter().enumerate().skip(start);
-        for (index, slot) in slots {
+        for (index, slot) in self.slots.iter_from(start) {
             if page.keys.len() >= count || index - start >= SLOTS_MAX {
                 page.next = index as u64;
                 return page;

@@ -3,10 +3,11 @@
 use super::{
     graves::{Gone, Graves},
     leases::Leases,
-    record::{Condition, Put, Record, Stored},
+    record::{Condition, NEVER, Put, Record, Stored},
 };
 use crate::{
     namespace::NamespaceId,
+    paged::Paged,
     policy::{Facts, Policy},
 };
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -40,7 +41,7 @@ pub enum Inserted {
 /// See the module above.
 #[derive(Debug)]
 pub struct Catalog {
-    pub(super) slots: Vec<Option<Record>>,
+    pub(super) slots: Paged<Option<Record>>,
     free: Vec<u32>,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -51,7 +52,7 @@ pub struct Catalog {
     pub(super) ends: BTreeSet<(u64, u32)>,
     record_bytes: usize,
     limits: Limits,
-    serial: u64,
+    serial: u32,
     counts: HashMap<NamespaceId, Count>,
 }
 
@@ -71,7 +72,7 @@ impl Catalog {
     #[must_use]
     pub fn new(policy: Box<dyn Policy>, limits: Limits) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Paged::default(),
             free: Vec::new(),
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
@@ -183,7 +184,7 @@ impl Catalog {
     ) {
         let hash = self.hash(namespace, key);
         self.graves.rise(hash);
-        self.serial += 1;
+        self.serial = self.serial.wrapping_add(1);
         self.record_bytes += RECORD_BYTES + key.len();
         let count = self.counts.entry(namespace).or_default();
         count.blocks += 1;
@@ -196,16 +197,12 @@ impl Catalog {
             stored,
             leases: 0,
             leased_until_ms: 0,
-            expires_ms,
+            end_ms: expires_ms.unwrap_or(NEVER),
             pinned: false,
         };
         let id = self.free.pop().unwrap_or_else(|| {
-            if self.slots.len() == self.slots.capacity() {
-                self.slots.reserve_exact(growth(self.slots.len()));
-            }
-            self.slots.push(None);
             // Records are charged: there are never 2^32 of them.
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            u32::try_from(self.slots.add()).unwrap_or(u32::MAX)
         });
         self.slots[id as usize] = Some(record);
         self.move_end(id, None, expires_ms);
@@ -238,11 +235,11 @@ impl Catalog {
         };
         record.leases = 0;
         record.stored = stored;
-        let before = record.expires_ms;
+        let before = record.expires_ms();
         if !put.keep_expiry {
-            record.expires_ms = put.expires_ms;
+            record.end_ms = put.expires_ms.unwrap_or(NEVER);
         }
-        let after = record.expires_ms;
+        let after = record.expires_ms();
         self.leases.let_go(held);
         self.move_end(id, before, after);
         self.policy.touched(id);
@@ -336,7 +333,7 @@ impl Catalog {
         }
         self.free.push(id);
         self.policy.removed(id, why == Gone::Evicted);
-        self.move_end(id, record.expires_ms, None);
+        self.move_end(id, record.expires_ms(), None);
         if record.leases > 0 {
             self.leases.let_go(record.stored.block.pages());
         }
@@ -423,9 +420,4 @@ impl Catalog {
             }
         }
     }
-}
-
-/// Slots that are made at once: doubling would leave up to half of them unused.
-fn growth(slots: usize) -> usize {
-    slots / 8 + 1024
 }

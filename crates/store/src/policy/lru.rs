@@ -1,10 +1,8 @@
 //! Least recently used, leaves first: of the blocks that no other one needs, the one that was used
 //! longest ago. A chain goes from its end, so what is left of it is always a prefix.
 
-use super::{
-    BlockId, Facts, PROPOSALS_MAX, Policy,
-    slots::{Chains, grow},
-};
+use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use crate::paged::Paged;
 use std::collections::BTreeSet;
 
 /// See the module.
@@ -12,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Lru {
     chains: Chains,
     /// When each block was used last, in uses.
-    used: Vec<u64>,
+    used: Paged<u64>,
     /// The blocks without children, by that.
     leaves: BTreeSet<(u64, BlockId)>,
     now: u64,
@@ -22,9 +20,7 @@ impl Lru {
     fn use_now(&mut self, id: BlockId) -> u64 {
         self.now += 1;
         let index = id as usize;
-        if self.used.len() <= index {
-            grow(&mut self.used, index);
-        }
+        self.used.reach(index);
         std::mem::replace(&mut self.used[index], self.now)
     }
 }

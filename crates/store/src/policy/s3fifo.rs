@@ -5,6 +5,7 @@
 //! [Yang et al., SOSP 2023]: https://dl.acm.org/doi/10.1145/3600006.3613147
 
 use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use crate::paged::Paged;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 
@@ -36,7 +37,7 @@ struct Node {
 #[derive(Default, Debug)]
 pub struct S3Fifo {
     chains: Chains,
-    nodes: Vec<Node>,
+    nodes: Paged<Node>,
     small: VecDeque<(BlockId, u32)>,
     main: VecDeque<(BlockId, u32)>,
     small_len: usize,
@@ -119,9 +120,7 @@ impl S3Fifo {
 impl Policy for S3Fifo {
     fn inserted(&mut self, id: BlockId, facts: Facts) {
         let index = id as usize;
-        if self.nodes.len() <= index {
-            self.nodes.resize(index + 1, Node::default());
-        }
+        self.nodes.reach(index);
         self.nodes[index] = Node {
             turn: self.nodes[index].turn.wrapping_add(1),
             fingerprint: facts.fingerprint,

@@ -2,6 +2,7 @@
 //! its children are gone.
 
 use super::BlockId;
+use crate::paged::Paged;
 
 #[derive(Clone, Copy, Default, Debug)]
 struct Slot {
@@ -11,26 +12,16 @@ struct Slot {
     parent: Option<(BlockId, u32)>,
 }
 
-/// Makes room for `index`, an eighth more than there is: doubling would leave up to half unused.
-pub(super) fn grow<T: Clone + Default>(all: &mut Vec<T>, index: usize) {
-    if index >= all.capacity() {
-        all.reserve_exact(index + 1 - all.len() + all.len() / 8 + 1024);
-    }
-    all.resize(index + 1, T::default());
-}
-
 /// Parents and children of all blocks.
 #[derive(Default, Debug)]
 pub(super) struct Chains {
-    slots: Vec<Slot>,
+    slots: Paged<Slot>,
 }
 
 impl Chains {
     pub(super) fn insert(&mut self, id: BlockId, parent: Option<BlockId>) {
         let index = id as usize;
-        if self.slots.len() <= index {
-            grow(&mut self.slots, index);
-        }
+        self.slots.reach(index);
         let parent = parent
             .filter(|parent| *parent != id)
             .and_then(|parent| Some((parent, self.slots.get(parent as usize)?.generation)));
