@@ -21,7 +21,7 @@ def check(promise, holds, figure=""):
     lab.say(f"{'ok    ' if holds else 'FAILED'} {promise} {figure}")
 
 
-def chats(seed, chats=36, turns=6, active=5):
+def chats(seed, chats=32, turns=7, active=5):
     """Chats and completions of several turns, a sixth with the adapter, a third with one of two
     salts; some share a system prompt."""
     rng = lab.rng(seed)
