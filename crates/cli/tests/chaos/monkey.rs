@@ -40,7 +40,7 @@ pub(crate) async fn disturb(fleet: &Fleet, seed: u64, stop: CancellationToken) -
                 tokio::time::sleep(away).await;
             }
             4 => {
-                // What was not asked for meanwhile must not wait for the others' faults.
+                // Refusals left over would add up: on every replica at once, none could serve.
                 engine.post("/fault", &json!({"errors_503": 3})).await;
                 tokio::time::sleep(away).await;
                 engine.post("/fault", &json!({"errors_503": 0})).await;

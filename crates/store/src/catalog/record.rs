@@ -64,7 +64,7 @@ pub(super) struct Record {
     pub(super) serial: u32,
     pub(super) stored: Arc<Stored>,
     /// Promises that the block stays, each until it is fetched.
-    pub(super) leases: u16,
+    pub(super) leases: u32,
     /// When the last of them lapses.
     pub(super) leased_until_ms: u64,
     /// [`NEVER`] where it has no end: an `Option` would take as much again.
