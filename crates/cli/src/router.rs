@@ -85,8 +85,11 @@ fn settings(arguments: &Arguments, faults: &mut Faults) -> Settings {
 
 /// The router's configuration, with everything loaded that it names.
 fn build(settings: &Settings, faults: &mut Faults) -> Config {
+    // Keys of the last run's index are of use with its seed only.
+    let snapshot = settings.snapshot.as_deref();
     let seed = settings
         .key_seed
+        .or_else(|| onefill_fleet::snapshot_seed(snapshot?).map(|seed| seed.0))
         .unwrap_or_else(|| RandomState::new().hash_one("block keys"));
     let tls = settings
         .tls
@@ -152,7 +155,10 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let _fleet_end = fleet_end.clone().drop_guard();
     let fleet = onefill_fleet::start(settings.fleet(config.seed), fleet_end);
     tokio::spawn(stop_on_signal(shutdown.clone()));
-    onefill_router::run(Listeners { main, admin }, config, fleet, shutdown).await?;
+    onefill_router::run(Listeners { main, admin }, config, fleet.clone(), shutdown).await?;
+    if let Err(error) = fleet.save() {
+        tracing::warn!(%error, "the index can't be written down");
+    }
     tracing::info!("stopped");
     Ok(())
 }

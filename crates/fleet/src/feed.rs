@@ -7,6 +7,7 @@
 
 use crate::{
     sequence::{Sequence, Verdict},
+    warm::Mark,
     writer::{self, Applied, Writer},
 };
 use bytes::Bytes;
@@ -43,6 +44,10 @@ pub(crate) struct FeedSource {
     pub(crate) replay: Option<String>,
     pub(crate) block_tokens: Option<u32>,
     pub(crate) capacity_blocks: Option<u32>,
+    /// Start of the process, Unix seconds; 0: not told.
+    pub(crate) process_start_s: f64,
+    /// How far its events are in the index already; `None`: the index knows nothing of it.
+    pub(crate) resume: Option<Mark>,
 }
 
 /// What a feed tells.
@@ -79,7 +84,8 @@ impl FeedState {
     }
 }
 
-/// Reads a feed until `stop`. Begins with an empty knowledge of the replica.
+/// Reads a feed until `stop`. Begins where the last run ended, or with an empty knowledge of the
+/// replica.
 pub(crate) async fn run(
     source: FeedSource,
     state: Arc<FeedState>,
@@ -94,7 +100,7 @@ pub(crate) async fn run(
     };
     let reading = async {
         loop {
-            feed.clear();
+            feed.begin();
             if let Err(error) = feed.read().await {
                 tracing::debug!(replica = feed.source.replica.0, %error, "the event feed failed");
             }
@@ -147,6 +153,18 @@ impl Batch {
 }
 
 impl Feed {
+    /// What the last run knew is taken up once.
+    fn begin(&mut self) {
+        match self.source.resume.take() {
+            Some(mark) => {
+                self.sequence = Sequence::resumed(mark.next, mark.published_s);
+                self.writer
+                    .resume(self.source.replica, &self.state.applied, mark);
+            }
+            None => self.clear(),
+        }
+    }
+
     fn clear(&mut self) {
         self.sequence = Sequence::default();
         self.writer.clear(self.source.replica, &self.state.applied);
@@ -160,10 +178,14 @@ impl Feed {
             Err(_) => return Ok(()),
         };
         // Live batches wait in the socket meanwhile: none is missed between replay and live.
-        match self.replay(0).await {
+        match self.replay(self.sequence.next()).await {
             Ok(0) => self.sequence.nothing_published(),
             Ok(_) => {}
-            Err(why) => self.state.say(Some(why)),
+            Err(why) => {
+                // What was known before may have holes by now.
+                self.clear();
+                self.state.say(Some(why));
+            }
         }
         loop {
             self.judge_completeness();
@@ -227,6 +249,11 @@ impl Feed {
             replica: self.source.replica,
             block_tokens: self.source.block_tokens,
             payload: &batch.payload,
+            mark: self.sequence.is_complete().then(|| Mark {
+                process_start_s: self.source.process_start_s,
+                next: self.sequence.next(),
+                published_s: batch.published_s,
+            }),
         };
         self.writer.apply(&read, &self.state.applied);
     }
@@ -258,8 +285,12 @@ impl Feed {
                 return Ok(came);
             }
             came += 1;
-            if came == 1 && batch.seq > from && from == 0 {
-                // The buffer does not reach back to the start: go on from where it does.
+            if came == 1 && batch.seq > from {
+                // The buffer does not reach back so far: go on from where it does.
+                if from > 0 {
+                    self.state.resyncs.fetch_add(1, Relaxed);
+                    self.clear();
+                }
                 self.sequence.lost(batch.seq);
             }
             if self.sequence.live(batch.seq, batch.published_s) == Verdict::Apply {

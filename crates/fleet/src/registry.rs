@@ -1,6 +1,9 @@
 //! Replicas and their numbers: given when an address appears, free again when it is gone.
 
-use crate::{Fleet, Health, Load, Replica, Status};
+use crate::{
+    Fleet, Health, Load, Replica, Status,
+    warm::{Kept, Mark},
+};
 use onefill_index::History;
 use onefill_kv::{Knowledge, REPLICAS_MAX, ReplicaId};
 use parking_lot::Mutex;
@@ -14,9 +17,31 @@ const HISTORY_BLOCKS: usize = 16_384;
 pub(crate) struct Registry {
     by_url: Mutex<BTreeMap<String, Vec<Arc<Replica>>>>,
     view: Arc<arc_swap::ArcSwap<Fleet>>,
+    /// Replicas of the last run that have not appeared in this one.
+    kept: Mutex<Kept>,
 }
 
 impl Registry {
+    pub(crate) fn with_kept(kept: Kept) -> Self {
+        Self {
+            kept: Mutex::new(kept),
+            ..Self::default()
+        }
+    }
+
+    /// How far the index has the feed of a replica of the last run. Answered once.
+    pub(crate) fn claim(&self, replica: &Replica) -> Option<Mark> {
+        let name = (replica.url.clone(), replica.rank);
+        let (_, mark) = self.kept.lock().remove(&name)?;
+        Some(mark)
+    }
+
+    /// Those of the last run that did not appear; their numbers are free from now on.
+    pub(crate) fn unclaimed(&self) -> Vec<ReplicaId> {
+        let kept = std::mem::take(&mut *self.kept.lock());
+        kept.into_values().map(|(replica, _)| replica).collect()
+    }
+
     pub(crate) fn view(&self) -> Arc<arc_swap::ArcSwap<Fleet>> {
         Arc::clone(&self.view)
     }
@@ -27,9 +52,14 @@ impl Registry {
         by_url.remove(url);
         let mut replicas: Vec<Arc<Replica>> = Vec::new();
         for rank in ranks {
+            let kept = self.kept.lock();
+            let own = kept.get(&(url.to_owned(), *rank)).map(|(id, _)| id.0);
             let taken = by_url.values().flatten().chain(&replicas);
-            let taken: Vec<u16> = taken.map(|replica| replica.id.0).collect();
-            let free = (0..REPLICAS_MAX as u16).find(|id| !taken.contains(id));
+            let taken: Vec<u16> = taken
+                .map(|replica| replica.id.0)
+                .chain(kept.values().map(|(id, _)| id.0))
+                .collect();
+            let free = own.or_else(|| (0..REPLICAS_MAX as u16).find(|id| !taken.contains(id)));
             match free {
                 Some(id) => replicas.push(Arc::new(replica(ReplicaId(id), url, *rank))),
                 None => tracing::error!(

@@ -30,6 +30,20 @@ pub(crate) enum Verdict {
 }
 
 impl Sequence {
+    /// A feed of which everything before batch `next` was applied.
+    pub(crate) fn resumed(next: u64, published_s: f64) -> Self {
+        Self {
+            next: Some(next),
+            published_s,
+            complete: true,
+        }
+    }
+
+    /// Number of the batch that comes next, as far as is known.
+    pub(crate) fn next(&self) -> u64 {
+        self.next.unwrap_or(0)
+    }
+
     /// Whether everything the replica holds is known.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete

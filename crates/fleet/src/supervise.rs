@@ -155,7 +155,7 @@ impl Supervisor {
             if !self.read_models().await {
                 return INTERVAL_DOWN;
             }
-            self.introduce(&text).await;
+            self.introduce(&text, start_s).await;
             self.process_start_s = Some(start_s);
         } else if self
             .models_read
@@ -192,7 +192,7 @@ impl Supervisor {
     }
 
     /// A process that was not seen before: what is known of the address is void.
-    async fn introduce(&mut self, metrics: &str) {
+    async fn introduce(&mut self, metrics: &str, process_start_s: f64) {
         self.feeds.cancel();
         self.clear();
         self.feeds = CancellationToken::new();
@@ -207,6 +207,12 @@ impl Supervisor {
             let capacity_blocks = self.spec.capacity_blocks.or(figures.capacity_blocks);
             let capacity = capacity_blocks.map_or(HISTORY_BLOCKS, |blocks| blocks as usize);
             rank.replica.history.lock().set_capacity(capacity);
+            // What the last run knew holds for the process that it knew.
+            let kept = self.shared.registry.claim(&rank.replica);
+            let resume = kept.filter(|mark| mark.is_of(process_start_s));
+            if kept.is_some() && (resume.is_none() || place >= sources.len()) {
+                self.shared.writer.forget(rank.replica.id);
+            }
             let Some(source) = sources.get(place) else {
                 continue;
             };
@@ -219,6 +225,8 @@ impl Supervisor {
                 replay: source.replay.clone(),
                 block_tokens: self.spec.block_tokens.or(figures.block_tokens),
                 capacity_blocks,
+                process_start_s,
+                resume,
             };
             let (writer, stop) = (self.shared.writer.clone(), self.feeds.clone());
             let feed = feed::run(source, state, writer, stop);

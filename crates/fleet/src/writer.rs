@@ -1,8 +1,9 @@
 //! The only writer of the index: applies event batches in the order of each feed. One thread reads
 //! all feeds and applies what it reads at once, so that no batch waits for another thread to wake.
 
+use crate::warm::Mark;
 use onefill_events::{Decoder, Event, Salt, Stored};
-use onefill_index::{Block, IndexStats, IndexWriter, Parent};
+use onefill_index::{Block, IndexStats, IndexWriter, Parent, snapshot::SavedReplica};
 use onefill_kv::{KeySeed, ReplicaId, Tier};
 use parking_lot::Mutex;
 use std::sync::{
@@ -26,6 +27,8 @@ pub(crate) struct Applied {
     pub(crate) held_blocks: AtomicU64,
     /// The replica said that everything is gone, since this was last taken.
     pub(crate) cleared: AtomicBool,
+    /// How far the index has the feed, where it has all of it. Changes under the writer's lock.
+    mark: Mutex<Option<Mark>>,
 }
 
 /// A payload of a feed.
@@ -33,6 +36,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) replica: ReplicaId,
     pub(crate) block_tokens: Option<u32>,
     pub(crate) payload: &'a [u8],
+    /// How far the feed is applied with this batch, where nothing of it is missing.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// The index, and the thread whose runtime reads the feeds: a batch is applied where it was read.
@@ -82,12 +87,55 @@ impl Writer {
         let held = work.index.held(batch.replica, Tier::Gpu);
         applied.held_blocks.store(held, Relaxed);
         applied.batches.fetch_add(1, Relaxed);
+        *applied.mark.lock() = batch.mark;
+    }
+
+    /// Takes note that the index has a replica's feed so far already.
+    pub(crate) fn resume(&self, replica: ReplicaId, applied: &Applied, mark: Mark) {
+        let work = self.work.lock();
+        let held = work.index.held(replica, Tier::Gpu);
+        applied.held_blocks.store(held, Relaxed);
+        *applied.mark.lock() = Some(mark);
+    }
+
+    /// The index as bytes, with what `name` makes of those replicas whose feeds it has entirely.
+    pub(crate) fn save(
+        &self,
+        identity: u64,
+        feeds: &[(ReplicaId, Arc<Applied>)],
+        name: &dyn Fn(ReplicaId, &Mark) -> String,
+    ) -> Vec<u8> {
+        let mut work = self.work.lock();
+        let marks = feeds
+            .iter()
+            .filter_map(|(replica, applied)| Some((*replica, (*applied.mark.lock())?)));
+        let named: Vec<_> = marks
+            .map(|(replica, mark)| (replica, mark.next, name(replica, &mark)))
+            .collect();
+        let saved: Vec<_> = named
+            .iter()
+            .map(|(replica, mark, name)| SavedReplica {
+                replica: *replica,
+                name,
+                mark: *mark,
+            })
+            .collect();
+        let mut bytes = Vec::new();
+        work.index.save(identity, &saved, &mut bytes);
+        bytes
     }
 
     /// Forgets all that a replica holds.
     pub(crate) fn clear(&self, replica: ReplicaId, applied: &Applied) {
-        self.work.lock().index.cleared(replica);
+        let mut work = self.work.lock();
+        work.index.cleared(replica);
         applied.held_blocks.store(0, Relaxed);
+        *applied.mark.lock() = None;
+    }
+
+    /// Forgets a replica of the last run.
+    pub(crate) fn forget(&self, replica: ReplicaId) {
+        self.work.lock().index.cleared(replica);
     }
 
     pub(crate) fn stats(&self) -> IndexStats {

@@ -31,6 +31,7 @@ async fn an_idle_replica_is_soon_known_exactly() {
             index_memory_bytes: 1 << 20,
             load_interval_max: Duration::from_secs(60),
             probe_timeout: Duration::from_secs(5),
+            snapshot: None,
         },
         shutdown,
     );

@@ -55,6 +55,9 @@ pub struct Flags {
     /// Authorities of https:// replicas, PEM [default: the machine's]
     #[arg(long, value_name = "FILE")]
     pub upstream_authorities: Option<PathBuf>,
+    /// File that keeps the index between two runs: a router that starts anew knows the replicas' caches
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
     /// Serving threads [default: as many as cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -93,6 +96,7 @@ impl Flags {
             &mut settings.threads,
             self.threads.filter(|threads| *threads > 0).as_ref(),
         );
+        over(&mut settings.snapshot, self.snapshot.as_ref());
         self.replicas(settings, faults);
     }
 

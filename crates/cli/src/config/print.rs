@@ -125,6 +125,11 @@ fn fleet(settings: &Settings) -> Table {
         ms(settings.load_interval_max),
     );
     put(&mut table, "probe_timeout_ms", ms(settings.probe_timeout));
+    put_some(
+        &mut table,
+        "snapshot",
+        settings.snapshot.as_deref().map(path),
+    );
     table
 }
 

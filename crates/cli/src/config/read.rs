@@ -150,6 +150,7 @@ fn fleet(settings: &mut Settings, table: Table<'_, '_>) {
         &mut settings.load_interval_max,
     );
     time(&table, "probe_timeout_ms", &mut settings.probe_timeout);
+    settings.snapshot = table.text("snapshot").map(PathBuf::from);
     table.end();
 }
 

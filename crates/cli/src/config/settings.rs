@@ -52,6 +52,8 @@ pub struct Settings {
     pub load_interval_max: Duration,
     /// Time after which a probe has failed.
     pub probe_timeout: Duration,
+    /// File that keeps the index from one run to the next.
+    pub snapshot: Option<PathBuf>,
     /// Bounds in numbers and bytes.
     pub limits: Limits,
     /// Bounds in time.
@@ -78,6 +80,7 @@ impl Default for Settings {
             index_memory_bytes: 1 << 30,
             load_interval_max: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(2),
+            snapshot: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             circuit: CircuitLimits::default(),
@@ -105,6 +108,7 @@ impl Settings {
             index_memory_bytes: self.index_memory_bytes,
             load_interval_max: self.load_interval_max,
             probe_timeout: self.probe_timeout,
+            snapshot: self.snapshot.clone(),
         }
     }
 }

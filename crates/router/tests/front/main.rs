@@ -66,6 +66,7 @@ impl Router {
                 index_memory_bytes: 1 << 20,
                 load_interval_max: Duration::from_millis(200),
                 probe_timeout: Duration::from_secs(2),
+                snapshot: None,
             },
             end.clone(),
         );
