@@ -1,5 +1,6 @@
 """The store with its real clients: LMCache 0.5.6 and 0.3.13 over lm://, redis:// and resp://, LMCache's
-multi-process L2 adapter and benchmark, redis-py, redis-cli, redis-benchmark. Run by `cargo xtask test store`.
+multi-process L2 adapter and benchmark, redis-py, redis-cli, redis-benchmark; and its remote tier on Redis,
+a cluster of it, a server that speaks S3 and a folder. Run by `cargo xtask test store`.
 """
 
 import contextlib
@@ -11,6 +12,9 @@ import lab
 from apart import bounded, tenants
 from durable import durable
 from lab import check
+from operate import operate
+from remote import remote
+from secure import secure
 
 LOOKUPS = 1000
 
@@ -99,6 +103,9 @@ def main():
     durable(20)
     tenants()
     bounded()
+    operate()
+    remote()
+    secure()
     lab.report()
 
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 12] = [
+const LAW: [(&str, &[&str], bool); 13] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -18,12 +18,13 @@ const LAW: [(&str, &[&str], bool); 12] = [
     ("onefill-engine", &["kv", "events", "prompt"], true),
     ("onefill-wire", &[], false),
     ("onefill-store", &["wire"], true),
+    ("onefill-remote", &["store"], true),
     ("onefill-plan", &["kv", "index", "schedule"], false),
     (
         "onefill",
         &[
             "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine", "wire",
-            "store", "plan",
+            "store", "remote", "plan",
         ],
         true,
     ),

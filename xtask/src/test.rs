@@ -149,9 +149,12 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The story of tests/store, with real `LMCache` and Redis clients.
 fn store() -> Result<()> {
-    let peers = peers::lmcache().and_then(|peer| peers::redis().map(|()| peer));
-    let peer = match peers {
-        Ok(peer) => peer,
+    let peers = peers::lmcache().and_then(|peer| {
+        peers::redis()?;
+        Ok((peer, peers::objects()?))
+    });
+    let (peer, objects) = match peers {
+        Ok(peers) => peers,
         Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
         Err(error) => {
             println!("skipped: store: {error:#}");
@@ -167,6 +170,7 @@ fn store() -> Result<()> {
     let mut story = command("python3", &["-u", "tests/store/story.py"]);
     let story = story
         .env("ONEFILL_LMCACHE", &peer)
+        .env("ONEFILL_S3", objects)
         .env("ONEFILL_BIN", onefill);
     shell::run("real LMCache and Redis clients", story)
         .context("logs of the store and its clients are in the folder named above")

@@ -1,5 +1,6 @@
 //! `onefill store`: blocks in tiers, for engines to share.
 
+mod ask;
 mod bytes;
 mod file;
 
@@ -9,14 +10,16 @@ use crate::{
 };
 use anyhow::Context as _;
 use file::{Door, File};
+use onefill_remote::{Place, PlaceError};
 use onefill_store::{
-    Config, Listener, Speaks, StoreConfig,
+    Admins, Config, Listener, Speaks, StoreConfig, Tls, TlsFiles,
     disk::DiskConfig,
     door::{NativeOptions, Profile, RespOptions},
     policy,
+    remote::RemoteConfig,
 };
 use std::{
-    net::TcpListener,
+    net::{TcpListener, ToSocketAddrs as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -27,7 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Flags of `onefill store`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    ask: Option<ask::Ask>,
     /// Address for LMCache's lm:// clients; `none` for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432")]
     lm: String,
@@ -40,6 +46,10 @@ pub(crate) struct Arguments {
     /// Address for people and monitoring (/metrics, /health, /ready); `none` for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9180")]
     admin: String,
+    /// File with the token that whoever asks more than figures there must show; without one only this
+    /// machine's own address answers
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
     /// Memory for blocks
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = bytes::parse)]
     memory: usize,
@@ -49,6 +59,10 @@ pub(crate) struct Arguments {
     /// Room on disk
     #[arg(long, value_name = "SIZE", default_value = "100GiB", value_parser = bytes::parse)]
     disk_size: usize,
+    /// The remote tier: s3://BUCKET/PREFIX, valkey://HOST:PORT or file:///FOLDER [default: what the
+    /// environment's ONEFILL_STORE_REMOTE says, which nobody sees in a list of programs; else none]
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
     /// What goes first when memory is full: lru or s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
     policy: policy::Choice,
@@ -70,6 +84,15 @@ pub(crate) struct Arguments {
     /// Connections at once
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     connections_max: usize,
+    /// Certificate chain of all doors, PEM; without one they speak plainly
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Authorities that clients' certificates must come from, PEM; without them clients need none
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_client_authorities: Option<PathBuf>,
     /// Further listeners, users and tenants, in TOML (docs/store.md)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -78,8 +101,38 @@ pub(crate) struct Arguments {
     log_format: LogFormat,
 }
 
-/// Blocks that wait to be written to disk take at most one part in this many of the memory.
-const DISK_QUEUE_SHARE: usize = 4;
+impl Arguments {
+    /// Who may ask for blocks at the admin address.
+    fn admins(&self) -> anyhow::Result<Admins> {
+        if let Some(path) = &self.admin_token_file {
+            return Ok(Admins::Token(file::secret_in(path)?));
+        }
+        let mut addresses = self.admin.to_socket_addrs().into_iter().flatten();
+        let is_here = addresses.all(|address| address.ip().is_loopback());
+        Ok(if is_here {
+            Admins::Anybody
+        } else {
+            Admins::Nobody
+        })
+    }
+
+    /// TLS of the doors, where it is asked for.
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) else {
+            return Ok(None);
+        };
+        let files = TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            client_authorities: self.tls_client_authorities.clone(),
+        };
+        Ok(Some(files.read()?))
+    }
+}
+
+/// Blocks that wait to be written to disk take at most one part in this many of the memory, and those
+/// that wait for the remote as much.
+const QUEUE_SHARE: usize = 4;
 
 fn choice(text: &str) -> Result<policy::Choice, String> {
     let mut all = policy::Choice::ALL.into_iter();
@@ -97,8 +150,21 @@ fn profile(text: &str) -> Result<Profile, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(ask) = &arguments.ask {
+        return ask::run(ask);
+    }
     logs::start(arguments.log_format);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let url = arguments.remote.clone();
+    let url = url.or_else(|| std::env::var("ONEFILL_STORE_REMOTE").ok());
+    let remote = match url.map(|url| remote(&url, arguments.memory)) {
+        Some(Err(fault)) => {
+            logs::say(format_args!("onefill: --remote: {fault}"));
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+        opened => opened.and_then(Result::ok),
+    };
+    let admins = arguments.admins()?;
     let config = Config {
         store: StoreConfig {
             memory_bytes: arguments.memory,
@@ -107,12 +173,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             disk: arguments.disk.clone().map(|path| DiskConfig {
                 path,
                 bytes: arguments.disk_size as u64,
-                queue_bytes: arguments.memory / DISK_QUEUE_SHARE,
+                queue_bytes: arguments.memory / QUEUE_SHARE,
             }),
+            remote,
         },
         threads: arguments.threads.unwrap_or(cores),
         connections_max: arguments.connections_max,
         drain: Duration::from_secs(10),
+        admins,
     };
     let file = arguments.config.as_deref().map(file::read).transpose();
     let folder = arguments.config.as_deref().and_then(Path::parent);
@@ -133,6 +201,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The remote tier at this place.
+fn remote(url: &str, memory: usize) -> Result<RemoteConfig, PlaceError> {
+    let (place, prefix) = Place::parse(url)?;
+    let engine = onefill_remote::open(&place)?;
+    Ok(RemoteConfig::new(engine, &prefix, memory / QUEUE_SHARE))
+}
+
 /// The listeners of the flags and of the file, bound.
 fn listeners(arguments: &Arguments, file: &File, folder: &Path) -> anyhow::Result<Vec<Listener>> {
     let resp = Speaks::Resp(Arc::new(RespOptions {
@@ -143,13 +218,15 @@ fn listeners(arguments: &Arguments, file: &File, folder: &Path) -> anyhow::Resul
     let native = Speaks::Native(Arc::new(NativeOptions {
         tokens: file.tokens(folder)?,
     }));
+    let tls = arguments.tls()?;
     let mut listeners = Vec::new();
-    let mut add = |address: &str, speaks: &Speaks, namespace: &str, block_bytes| {
+    let mut add = |address: &str, speaks: &Speaks, namespace: &str, block_bytes, plain: bool| {
         let bound = bind(address)?.map(|socket| Listener {
             socket,
             speaks: speaks.clone(),
             namespace: namespace.to_owned(),
             block_bytes,
+            tls: tls.clone().filter(|_| !plain),
         });
         listeners.extend(bound);
         anyhow::Ok(())
@@ -159,7 +236,7 @@ fn listeners(arguments: &Arguments, file: &File, folder: &Path) -> anyhow::Resul
         (&arguments.resp, &resp),
         (&arguments.native, &native),
     ] {
-        add(address, speaks, &arguments.namespace, None)?;
+        add(address, speaks, &arguments.namespace, None, false)?;
     }
     for listener in &file.listener {
         let speaks = match listener.door {
@@ -167,8 +244,14 @@ fn listeners(arguments: &Arguments, file: &File, folder: &Path) -> anyhow::Resul
             Door::Resp => &resp,
             Door::Native => &native,
         };
-        let block_bytes = listener.block_bytes;
-        add(&listener.address, speaks, &listener.namespace, block_bytes)?;
+        let (address, namespace) = (&listener.address, &listener.namespace);
+        add(
+            address,
+            speaks,
+            namespace,
+            listener.block_bytes,
+            listener.plain,
+        )?;
     }
     Ok(listeners)
 }

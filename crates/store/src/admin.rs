@@ -1,9 +1,13 @@
-//! The address for people and monitoring: `/metrics`, `/health`, `/ready`.
+//! The address for people and monitoring: `/metrics`, `/health`, `/ready`, and what `onefill store`'s
+//! subcommands ask for ([`blocks`]).
 
-use crate::{metrics, serve::Connections, store::Store};
+mod blocks;
+mod verify;
+
+use crate::{door::is_same, metrics, serve::Connections, store::Store};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -22,6 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Pages {
     pub(crate) store: Arc<Store>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) admins: Admins,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -41,8 +46,8 @@ pub(crate) async fn serve(listener: TcpListener, pages: Pages) {
         let pages = pages.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, &pages);
-                async move { Ok::<_, Infallible>(response) }
+                let pages = pages.clone();
+                async move { Ok::<_, Infallible>(answer(request, &pages).await) }
             });
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -56,23 +61,62 @@ pub(crate) async fn serve(listener: TcpListener, pages: Pages) {
     }
 }
 
-fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
-    let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (
+/// Who may ask for more than figures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admins {
+    /// Whoever reaches the address: it is of this machine alone.
+    Anybody,
+    /// Who shows this token (`Authorization: Bearer TOKEN`).
+    Token(String),
+    /// Nobody: the address can be reached from elsewhere, and there is no token.
+    Nobody,
+}
+
+impl Admins {
+    fn refuse(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let shown = request.headers().get(header::AUTHORIZATION);
+        let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        match self {
+            Self::Anybody => None,
+            Self::Token(token) if shown.is_some_and(|shown| is_same(shown, token.as_bytes())) => {
+                None
+            }
+            Self::Token(_) => Some(text(
+                StatusCode::UNAUTHORIZED,
+                "the token is not this one\n",
+            )),
+            Self::Nobody => Some(text(
+                StatusCode::FORBIDDEN,
+                "an admin address that others reach needs --admin-token-file\n",
+            )),
+        }
+    }
+}
+
+/// A page, or a file.
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+async fn answer(request: Request<Incoming>, pages: &Pages) -> Answer {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/metrics" if is_read => text(
             StatusCode::OK,
             metrics::text(&pages.store, &pages.connections),
         ),
-        (&Method::GET | &Method::HEAD, "/health") => (StatusCode::OK, "ok\n".to_owned()),
-        (&Method::GET | &Method::HEAD, "/ready") if pages.shutdown.is_cancelled() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned())
+        "/health" if is_read => text(StatusCode::OK, "ok\n"),
+        "/ready" if is_read && pages.shutdown.is_cancelled() => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
         }
-        (&Method::GET | &Method::HEAD, "/ready") => (StatusCode::OK, "ready\n".to_owned()),
-        _ => (
-            StatusCode::NOT_FOUND,
-            "there are /metrics, /health, /ready\n".to_owned(),
-        ),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+        "/ready" if is_read => text(StatusCode::OK, "ready\n"),
+        _ => match pages.admins.refuse(&request) {
+            Some(refused) => refused,
+            None => blocks::answer(&request, &pages.store).await,
+        },
+    }
+}
+
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Full::new(text.into()).boxed());
     *response.status_mut() = status;
     let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -15,6 +15,7 @@ pub(crate) use conn::Conn;
 pub(crate) use lm::serve as serve_lm;
 pub(crate) use native::serve as serve_native;
 pub(crate) use resp::serve as serve_resp;
+pub(crate) use secret::is_same;
 
 #[cfg(test)]
 mod tests;

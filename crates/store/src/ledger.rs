@@ -12,11 +12,16 @@ pub enum Door {
     Resp,
     /// Our own.
     Native,
+    /// People, over the admin address.
+    Admin,
 }
 
 impl Door {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Lm, Self::Resp, Self::Native];
+    pub const ALL: [Self; 4] = [Self::Lm, Self::Resp, Self::Native, Self::Admin];
+
+    /// Those whose connections are counted.
+    pub const SOCKETS: [Self; 3] = [Self::Lm, Self::Resp, Self::Native];
 
     /// Its name in metrics.
     #[must_use]
@@ -25,6 +30,7 @@ impl Door {
             Self::Lm => "lm",
             Self::Resp => "resp",
             Self::Native => "native",
+            Self::Admin => "admin",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (policy: which goes next)
 //!                                  -> memory    where their bytes lie
 //!                                  -> disk      where they lie too, behind memory
+//!                                  -> remote    and beyond this machine
 //! ```
 //!
 //! A block is visible only once all its bytes are there, and leaves only once its bytes have been
@@ -14,16 +15,19 @@ mod admin;
 pub mod catalog;
 pub mod disk;
 pub mod door;
+mod flights;
 mod ledger;
 pub mod memory;
 mod metrics;
 mod namespace;
 mod paged;
 pub mod policy;
+pub mod remote;
 mod serve;
 mod store;
 
+pub use admin::Admins;
 pub use ledger::{Counter, Door, Ledger, Refusal};
 pub use namespace::{NAMESPACES_MAX, Namespace, NamespaceId, Namespaces};
-pub use serve::{Config, Connections, Listener, Speaks, run};
-pub use store::{KEY_MAX, Stat, Store, StoreConfig, View};
+pub use serve::{Config, Connections, Listener, Speaks, Tls, TlsError, TlsFiles, run};
+pub use store::{KEY_MAX, OpenError, Sound, Stat, Store, StoreConfig, View};

@@ -14,6 +14,7 @@ pub(crate) fn text(store: &Store, connections: &Connections) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     tiers(&mut page, store);
     disk(&mut page, store);
+    remote(&mut page, store);
     doors(&mut page, connections);
     namespaces(&mut page, store);
     ledgers(&mut page, store);
@@ -120,16 +121,63 @@ fn disk(page: &mut Page, store: &Store) {
     }
 }
 
+fn remote(page: &mut Page, store: &Store) {
+    let Some(remote) = store.remote() else {
+        return;
+    };
+    page.gauge(
+        "onefill_store_remote_waiting_bytes",
+        "Bytes that wait to be written to the remote",
+        remote.waiting_bytes(),
+    );
+    page.gauge(
+        "onefill_store_remote_left_alone",
+        "1 while the remote is left alone after failures",
+        usize::from(remote.is_left_alone()),
+    );
+    let stat = remote.stat();
+    let counters = [
+        (
+            "lookups",
+            "Times that the remote was asked whether a block is there",
+            &stat.lookups,
+        ),
+        ("hits", "Blocks read from the remote", &stat.hits),
+        ("written", "Blocks written to the remote", &stat.written),
+        ("known", "Blocks that the remote had already", &stat.known),
+        (
+            "dropped",
+            "Blocks not written: too many waited, or it failed too often",
+            &stat.dropped,
+        ),
+        (
+            "faults",
+            "Requests that failed or took too long",
+            &stat.faults,
+        ),
+        (
+            "corrupt",
+            "Objects that are not what was asked for",
+            &stat.corrupt,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        let name = format!("onefill_store_remote_{name}_total");
+        page.family(&name, "counter", help);
+        page.sample(&name, &[], counter.get());
+    }
+}
+
 fn doors(page: &mut Page, connections: &Connections) {
     let name = "onefill_store_connections";
     page.family(name, "gauge", "Open connections");
-    for door in Door::ALL {
+    for door in Door::SOCKETS {
         let open = connections.open(door);
         page.sample(name, &[("door", door.name())], open);
     }
     let name = "onefill_store_connections_total";
     page.family(name, "counter", "Connections that were taken");
-    for door in Door::ALL {
+    for door in Door::SOCKETS {
         let all = connections.opened(door).get();
         page.sample(name, &[("door", door.name())], all);
     }

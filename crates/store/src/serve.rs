@@ -5,17 +5,20 @@
 
 mod connections;
 mod threads;
+mod tls;
 
 pub use connections::Connections;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::{
-    admin::{self, Pages},
+    admin::{self, Admins, Pages},
     door::{NativeOptions, RespOptions},
     ledger::Door,
     store::{Store, StoreConfig, View},
 };
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use threads::{Guest, Threads};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Wait after the system could not give a connection (it is out of files).
@@ -34,6 +37,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How long commands in flight may take to end at shutdown.
     pub drain: Duration,
+    /// Who may ask for more than figures at the admin address.
+    pub admins: Admins,
 }
 
 /// Which protocol a listener speaks.
@@ -70,6 +75,8 @@ pub struct Listener {
     pub namespace: String,
     /// Blocks of another size are refused, where this is set.
     pub block_bytes: Option<usize>,
+    /// Clients come over TLS, where this is set.
+    pub tls: Option<Tls>,
 }
 
 /// Serves until `shutdown`, then lets commands in flight end.
@@ -93,6 +100,7 @@ pub async fn run(
         tokio::spawn(accept(
             socket,
             listener.speaks,
+            listener.tls.map(TlsAcceptor::from),
             view,
             threads.clone(),
             shutdown.clone(),
@@ -103,6 +111,7 @@ pub async fn run(
         let pages = Pages {
             store: Arc::clone(&store),
             connections: Arc::clone(&connections),
+            admins: config.admins.clone(),
             shutdown: shutdown.clone(),
         };
         tokio::spawn(admin::serve(
@@ -114,6 +123,9 @@ pub async fn run(
     threads.end().await;
     if let Some(disk) = store.disk() {
         disk.close();
+    }
+    if let Some(remote) = store.remote() {
+        remote.close(config.drain).await;
     }
     Ok(())
 }
@@ -135,6 +147,7 @@ async fn sweep(store: &Store, shutdown: &CancellationToken) {
 async fn accept(
     socket: tokio::net::TcpListener,
     speaks: Speaks,
+    tls: Option<TlsAcceptor>,
     view: View,
     threads: Threads,
     shutdown: CancellationToken,
@@ -149,6 +162,7 @@ async fn accept(
                 let guest = Guest {
                     stream,
                     speaks: speaks.clone(),
+                    tls: tls.clone(),
                     view: view.clone(),
                 };
                 threads.admit(guest).await;

@@ -6,6 +6,7 @@
 //! address = "0.0.0.0:65440"
 //! namespace = "llama-8b-bf16-tp1"
 //! block_bytes = 33554432        # blocks of another size are refused; any size without it
+//! plain = true                  # without TLS, whatever the flags say
 //!
 //! [[user]]                      # AUTH over RESP; with one, nobody comes in without
 //! name = "team-a"
@@ -45,6 +46,9 @@ pub(super) struct Listener {
     pub(super) address: String,
     pub(super) namespace: String,
     pub(super) block_bytes: Option<usize>,
+    /// Without TLS, whatever the flags say: LMCache's `lm://` has none.
+    #[serde(default)]
+    pub(super) plain: bool,
 }
 
 /// What is spoken there.
@@ -116,6 +120,11 @@ fn plain(name: &str, forbidden: &[char]) -> anyhow::Result<()> {
         bail!("`{name}` is no name here: it is empty or holds one of {forbidden:?}");
     }
     Ok(())
+}
+
+/// The secret in a file.
+pub(super) fn secret_in(file: &Path) -> anyhow::Result<String> {
+    secret(Path::new(""), file)
 }
 
 /// A file's words, without the end of the line; an empty secret is none.

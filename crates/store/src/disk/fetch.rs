@@ -3,6 +3,7 @@
 use super::{device::SegmentFile, index::Place};
 use crate::memory::{Block, Draft};
 use std::io;
+use twox_hash::XxHash3_128;
 
 /// Bytes that one read takes: they are hashed while they are in the processor's cache.
 const STEP: usize = 1 << 20;
@@ -26,4 +27,22 @@ pub(super) fn fetch(
     }
     let block = draft.finish();
     Ok(block.filter(|block| block.checksum() == place.sum))
+}
+
+/// Whether a block's bytes are those that were written.
+pub(super) fn is_whole(file: &dyn SegmentFile, place: &Place) -> io::Result<bool> {
+    let mut hasher = XxHash3_128::new();
+    let mut buffer = vec![0; STEP];
+    let (mut at, mut missing) = (place.at, place.len);
+    while missing > 0 {
+        let most = usize::try_from(missing).unwrap_or(STEP).min(STEP);
+        let count = file.read_at(at, &mut buffer[..most])?;
+        if count == 0 {
+            return Ok(false);
+        }
+        hasher.write(&buffer[..count]);
+        at += count as u64;
+        missing -= count as u64;
+    }
+    Ok(hasher.finish_128() == place.sum)
 }

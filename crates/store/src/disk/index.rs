@@ -99,6 +99,14 @@ impl Index {
         }
     }
 
+    /// Keys of a namespace, in the order in which their blocks lie.
+    pub(super) fn keys(&self, namespace: NamespaceId) -> Vec<Box<[u8]>> {
+        let blocks = self.blocks.get(&namespace).into_iter().flatten();
+        let mut keys: Vec<_> = blocks.collect();
+        keys.sort_unstable_by_key(|(_, place)| (place.segment, place.at));
+        keys.into_iter().map(|(key, _)| key.clone()).collect()
+    }
+
     /// The key is gone, unless a later block of it is there; where it was.
     pub fn remove(&mut self, namespace: NamespaceId, key: &[u8], before: u64) -> Option<Place> {
         let blocks = self.blocks.get_mut(&namespace)?;

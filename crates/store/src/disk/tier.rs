@@ -3,7 +3,7 @@
 use super::{
     append::Appender,
     device::{Device, Folder, SegmentFile},
-    fetch::fetch,
+    fetch::{fetch, is_whole},
     index::{Index, Place},
     recover::recover,
 };
@@ -13,7 +13,6 @@ use crate::{
     memory::{Block, Draft},
     namespace::{Namespace, NamespaceId, Namespaces},
 };
-use hashbrown::HashSet;
 use parking_lot::{Condvar, Mutex};
 use std::{
     collections::VecDeque,
@@ -23,7 +22,6 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::Notify;
 
 /// How long what was written may wait for the disk to promise it.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -101,9 +99,6 @@ pub struct DiskTier {
     queue_bytes: usize,
     block_max: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Blocks that are being read: others wait for them.
-    flights: Mutex<HashSet<(NamespaceId, Box<[u8]>)>>,
-    landed: Notify,
 }
 
 /// Now, in milliseconds of Unix time.
@@ -159,8 +154,6 @@ impl DiskTier {
             queue_bytes: config.queue_bytes,
             block_max,
             thread: Mutex::new(Some(thread)),
-            flights: Mutex::default(),
-            landed: Notify::new(),
         })
     }
 
@@ -249,21 +242,6 @@ impl DiskTier {
         waited.or(written.map(|place| place.len))
     }
 
-    /// Waits until nobody else reads this block; `None` where somebody did: it may be in memory now.
-    pub(crate) async fn take_off(&self, namespace: NamespaceId, key: &[u8]) -> Option<Flight<'_>> {
-        let landed = self.landed.notified();
-        tokio::pin!(landed);
-        landed.as_mut().enable();
-        if self.flights.lock().insert((namespace, key.into())) {
-            return Some(Flight {
-                tier: self,
-                what: (namespace, key.into()),
-            });
-        }
-        landed.await;
-        None
-    }
-
     /// Reads a block into a place in memory; `None` where it can't be had. Blocks the thread.
     pub(crate) fn read(
         &self,
@@ -292,6 +270,32 @@ impl DiskTier {
         None
     }
 
+    /// Keys of a namespace, in the order in which their blocks lie.
+    pub(crate) fn keys(&self, namespace: NamespaceId) -> Vec<Box<[u8]>> {
+        self.shared.index.lock().keys(namespace)
+    }
+
+    /// Reads a block where it lies: its bytes, and whether they are its own. One that is not is
+    /// forgotten. `None`: it is not there, or can't be read. Blocks the thread.
+    pub(crate) fn verify(&self, namespace: NamespaceId, key: &[u8]) -> Option<(u64, bool)> {
+        let place = self.find(namespace, key)?;
+        let file = self.shared.index.lock().file(place.segment)?;
+        let is_whole = match is_whole(&*file, &place) {
+            Ok(is_whole) => is_whole,
+            Err(error) => {
+                self.shared.stat.faults.increment();
+                tracing::warn!(%error, "a block can't be read from disk");
+                return None;
+            }
+        };
+        if !is_whole {
+            self.shared.stat.corrupt.increment();
+            let mut index = self.shared.index.lock();
+            index.remove(namespace, key, place.serial + 1);
+        }
+        Some((place.len, is_whole))
+    }
+
     /// Writes all that waits, and ends.
     pub fn close(&self) {
         self.shared.queue.lock().closed = true;
@@ -307,20 +311,6 @@ impl DiskTier {
 impl Drop for DiskTier {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A block that one task reads while others wait.
-#[derive(Debug)]
-pub(crate) struct Flight<'t> {
-    tier: &'t DiskTier,
-    what: (NamespaceId, Box<[u8]>),
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        self.tier.flights.lock().remove(&self.what);
-        self.tier.landed.notify_waiters();
     }
 }
 

@@ -146,7 +146,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         }
         self.output.clear();
         self.output.shrink_to(OUTPUT_MAX);
-        Ok(())
+        // A TLS stream may hold bytes that the socket had no room for.
+        let flushed = async { self.stream.flush().await.map(|()| 0) };
+        stalled(flushed).await.map(drop)
     }
 
     /// Sends what `output` holds, the block's bytes from `at` up to `end` from where they lie, and

@@ -21,6 +21,9 @@ pub enum DoorError {
     /// Bytes that are no command.
     #[error("not RESP: {0}")]
     Resp(#[from] RespError),
+    /// No TLS, or a certificate that is not good.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// The socket's own fault.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -34,6 +37,7 @@ impl DoorError {
             Self::Cut => "cut",
             Self::Stalled => "stalled",
             Self::Lm(_) | Self::Native(_) | Self::Resp(_) => "protocol",
+            Self::Tls(_) => "tls",
             Self::Io(_) => "io",
         }
     }

@@ -20,7 +20,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         match request.command {
             Command::Put => session.put(&request).await?,
             Command::Get => session.get(request.key).await?,
-            Command::Exist => session.exist(request.key),
+            Command::Exist => session.exist(request.key).await,
             Command::Health => session.answer(&Reply {
                 found: true,
                 ..Reply::MISS
@@ -85,8 +85,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.conn.send(&stored.block, whole, &[]).await
     }
 
-    fn exist(&mut self, key: &[u8]) {
-        let found = self.view.lookup(key, true).is_some();
+    async fn exist(&mut self, key: &[u8]) {
+        let found = self.view.lookup(key, true).await.is_some();
         self.answer(&Reply {
             found,
             ..Reply::MISS

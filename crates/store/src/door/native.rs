@@ -6,6 +6,7 @@ use crate::{
     ledger::{Door, Refusal},
     store::View,
 };
+use futures_util::future::join_all;
 use onefill_wire::native::{
     GetReply, HEADER_LEN, Header, ITEMS_MAX, LEASE, NativeError, Op, PutItem, Reader, Status,
     Table, Verdict, Welcome,
@@ -133,8 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Op::Put => self.put(&view, header, reader).await,
             op => {
                 let mut reply = Table::default();
-                for _ in 0..header.items {
-                    let size = about(&view, op, header.flags, reader.key()?);
+                for size in self.about(&view, op, header, &mut reader).await? {
                     let verdict = size.map_or(Verdict::Absent, |_| Verdict::Done);
                     reply.verdict(verdict, size.unwrap_or(0) as u64);
                 }
@@ -143,6 +143,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Does what is asked with each key; the blocks' sizes, of those that are there. What only a
+    /// remote can tell is asked all at once.
+    async fn about(
+        &self,
+        view: &View,
+        op: Op,
+        header: &Header,
+        reader: &mut Reader<'_>,
+    ) -> Result<Vec<Option<usize>>, DoorError> {
+        let items = 0..header.items;
+        let keys: Vec<&[u8]> = items.map(|_| reader.key()).collect::<Result<_, _>>()?;
+        if op == Op::Exists {
+            let lease = header.flags & LEASE != 0;
+            return Ok(join_all(keys.iter().map(|key| view.lookup(key, lease))).await);
+        }
+        Ok(keys.iter().map(|key| about(view, op, key)).collect())
     }
 
     fn hello(
@@ -286,14 +304,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 /// Does what is asked with one key; the block's size, if it is there.
-fn about(view: &View, op: Op, flags: u8, key: &[u8]) -> Option<usize> {
+fn about(view: &View, op: Op, key: &[u8]) -> Option<usize> {
     match op {
-        Op::Exists => view.lookup(key, flags & LEASE != 0),
         Op::Pin => view.pin(key, true),
         Op::Unpin => view.pin(key, false),
         Op::Release => view.release(key),
         Op::Delete => view.delete(key),
-        Op::Touch | Op::Hello | Op::Get | Op::Put => view.touch(key),
+        Op::Touch | Op::Exists | Op::Hello | Op::Get | Op::Put => view.touch(key),
     }
 }
 

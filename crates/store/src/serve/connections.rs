@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 /// Why connections end by a fault; the names that [`DoorError::name`] gives, and those turned away.
-const FAULTS: [&str; 5] = ["cut", "stalled", "protocol", "io", "too_many"];
+const FAULTS: [&str; 6] = ["cut", "stalled", "protocol", "tls", "io", "too_many"];
 
 /// Open connections, and what became of others.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::{Config, Connections, Speaks};
 use crate::{
-    door::{Conn, serve_lm, serve_native, serve_resp},
+    door::{Conn, DoorError, serve_lm, serve_native, serve_resp},
     store::View,
 };
 use std::{
@@ -12,18 +12,26 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
-use tokio::{runtime, sync::mpsc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime,
+    sync::mpsc,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Connections that wait for a thread to begin with them.
 const WAITING_MAX: usize = 256;
+/// A client that takes longer over its TLS handshake is let go.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A connection on its way to a thread.
-#[derive(Debug)]
 pub(super) struct Guest {
     pub(super) stream: TcpStream,
     pub(super) speaks: Speaks,
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) view: View,
 }
 
@@ -90,7 +98,7 @@ impl Threads {
 struct Thread {
     connections: Arc<Connections>,
     shutdown: CancellationToken,
-    drain: std::time::Duration,
+    drain: Duration,
 }
 
 impl Thread {
@@ -124,17 +132,27 @@ impl Thread {
     }
 }
 
-async fn serve(
-    id: u64,
-    guest: Guest,
-    shutdown: CancellationToken,
-) -> Result<(), crate::door::DoorError> {
+async fn serve(id: u64, guest: Guest, shutdown: CancellationToken) -> Result<(), DoorError> {
     let stream = tokio::net::TcpStream::from_std(guest.stream)?;
     stream.set_nodelay(true)?;
-    let conn = Conn::new(stream, shutdown);
-    match guest.speaks {
-        Speaks::Lm => serve_lm(conn, guest.view).await,
-        Speaks::Native(options) => serve_native(conn, guest.view, &options).await,
-        Speaks::Resp(options) => serve_resp(conn, guest.view, options, id).await,
+    let Some(tls) = guest.tls else {
+        return speak(Conn::new(stream, shutdown), (guest.speaks, guest.view), id).await;
+    };
+    let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
+    let stream = shaken.map_err(|_elapsed| DoorError::Stalled)?;
+    let stream = stream.map_err(DoorError::Tls)?;
+    speak(Conn::new(stream, shutdown), (guest.speaks, guest.view), id).await
+}
+
+/// Serves a connection in its protocol.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: Conn<S>,
+    (speaks, view): (Speaks, View),
+    id: u64,
+) -> Result<(), DoorError> {
+    match speaks {
+        Speaks::Lm => serve_lm(conn, view).await,
+        Speaks::Native(options) => serve_native(conn, view, &options).await,
+        Speaks::Resp(options) => serve_resp(conn, view, options, id).await,
     }
 }

@@ -34,12 +34,14 @@ impl Running {
             threads: 2,
             connections_max: 64,
             drain: WAIT,
+            admins: onefill_store::Admins::Nobody,
         };
         let listener = Listener {
             socket,
             speaks: Speaks::Native(Arc::new(options)),
             namespace: "n".into(),
             block_bytes: None,
+            tls: None,
         };
         let end = shutdown.clone();
         let thread = std::thread::spawn(move || {

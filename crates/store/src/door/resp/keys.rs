@@ -1,29 +1,30 @@
 //! Commands on keys.
 
 use super::{session::Session, strings::number};
+use futures_util::future::join_all;
 use onefill_wire::resp::{Args, glob, lmcache};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Keys that one step of SCAN gives at most.
 const SCAN_MAX: usize = 1000;
-/// Keys that FLUSHDB takes out under one lock.
-const FLUSH_STEP: usize = 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Counts the keys that are there. To a client of `LMCache` it is a promise: it asks, and then
     /// plans with the answer.
-    pub(super) fn exists(&mut self, args: &Args) {
-        let found = args.from(1).filter(|key| self.promised(key)).count();
+    pub(super) async fn exists(&mut self, args: &Args) {
+        let asked = join_all(args.from(1).map(|key| self.promised(key))).await;
+        let found = asked.into_iter().filter(|found| *found).count();
         self.reply().count(found);
     }
 
-    fn promised(&self, key: &[u8]) -> bool {
+    async fn promised(&self, key: &[u8]) -> bool {
         // The shape without the bytes is no block.
         if let Some(bytes) = lmcache::bytes_key(key) {
-            return self.view.lookup(key, true).is_some()
-                && self.view.lookup(&bytes, true).is_some();
+            return self.view.lookup(key, true).await.is_some()
+                && self.view.lookup(&bytes, true).await.is_some();
         }
-        self.view.lookup(key, self.is_native(key)).is_some()
+        let lease = self.is_native(key);
+        self.view.lookup(key, lease).await.is_some()
     }
 
     pub(super) fn del(&mut self, args: &Args) {
@@ -34,8 +35,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.reply().count(found);
     }
 
-    pub(super) fn kind(&mut self, key: &[u8]) {
-        let found = self.view.lookup(key, false).is_some();
+    pub(super) async fn kind(&mut self, key: &[u8]) {
+        let found = self.view.lookup(key, false).await.is_some();
         self.reply().simple(if found { "string" } else { "none" });
     }
 
@@ -108,17 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if !self.options.allow_flush {
             return self.error("ERR FLUSHDB and FLUSHALL are not allowed here (--allow-flush)");
         }
-        let mut cursor = 0;
-        loop {
-            let page = self.view.scan(cursor, FLUSH_STEP);
-            for (key, _) in &page.keys {
-                self.view.delete(key);
-            }
-            if page.next == 0 {
-                break;
-            }
-            cursor = page.next;
-        }
+        self.view.flush();
         self.ok();
     }
 }

@@ -173,8 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    pub(super) fn strlen(&mut self, key: &[u8]) {
-        let len = self.view.lookup(key, false).unwrap_or(0);
+    pub(super) async fn strlen(&mut self, key: &[u8]) {
+        let len = self.view.lookup(key, false).await.unwrap_or(0);
         self.reply().count(len);
     }
 
