@@ -3,6 +3,7 @@
 
 mod ask;
 mod discovery;
+mod exposition;
 mod feed;
 mod figures;
 #[cfg(any(test, fuzzing))]
@@ -13,6 +14,7 @@ mod sequence;
 mod supervise;
 mod writer;
 
+pub use exposition::prometheus_text;
 use feed::FeedState;
 use onefill_index::{History, IndexConfig, IndexReader};
 use onefill_kv::{KeySeed, Knowledge, REPLICAS_MAX, ReplicaId};
@@ -35,6 +37,8 @@ pub enum Discovery {
     Static(Vec<ReplicaSpec>),
     /// A file that is read again when it changes.
     File(std::path::PathBuf),
+    /// A list that the caller keeps up to date.
+    Followed(tokio::sync::watch::Receiver<Vec<ReplicaSpec>>),
     /// Addresses of a (headless) service's name.
     Dns {
         /// Name to resolve.

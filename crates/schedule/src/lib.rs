@@ -5,8 +5,11 @@
 mod book;
 mod choose;
 mod cost;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod prefills;
 mod rates;
+pub mod usage;
 
 use book::{Book, InFlight};
 use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId, Tier};
@@ -261,6 +264,12 @@ impl Scheduler {
     /// The first byte of the answer's body has come: prefill is over.
     pub fn first_byte(&self, now: Duration, ticket: &Ticket) {
         self.book.lock().first_byte(now, ticket.id);
+    }
+
+    /// The request went to another replica than it was picked for: a proxy tried the next one.
+    pub fn moved(&self, now: Duration, ticket: &mut Ticket, replica: ReplicaId) {
+        ticket.id = self.book.lock().moved(now, ticket.id, replica);
+        ticket.replica = replica;
     }
 
     /// The request is over. `usage` as the replica reported, if it did.
