@@ -21,6 +21,27 @@ def body(text="hello", **more):
     return {"model": "tiny", "prompt": text, "max_tokens": 4, **more}
 
 
+# Sessions stay; one request an endpoint is all that may be in flight before others are shed.
+SETUP = """
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: queue-scorer
+- type: prefix-cache-scorer
+- type: active-request-scorer
+- type: session-affinity-filter
+- type: concurrency-detector
+  parameters: {maxConcurrency: 1}
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: session-affinity-filter
+  - {pluginRef: queue-scorer, weight: 2}
+  - {pluginRef: prefix-cache-scorer, weight: 3}
+  - {pluginRef: active-request-scorer, weight: 2}
+"""
+
+
 class World:
     """Replicas, echoes, pickers and one Envoy with a listener for each way to set it up."""
 
@@ -36,13 +57,24 @@ class World:
         self.secret = self.keep(Picker("secret", echoes, tls=True))
         self.mortal = self.keep(Picker("mortal", echoes, "--drain-timeout", "3s"))
         self.closing = self.keep(Picker("closing", echoes, "--no-response-processing"))
+        self.setup = self.keep(Picker("setup", engines, "--config-text", SETUP, "--objective", "batch=-1"))
+        self.file = LOGS / "endpoints.yaml"
+        self.write_endpoints(self.echoes[:1])
+        self.filed = self.keep(Picker("filed", [], "--endpoints-file", self.file))
         self.empty = self.keep(Picker("empty", [f"127.0.0.1:{free_ports(1)[0]}"], ready=False))
         names = [
             "kv", "echo", "buffered", "none", "list", "secret", "subset", "nobody", "open", "closing",
-            "empty", "kv_buffered",
+            "empty", "kv_buffered", "setup", "filed",
         ]  # fmt: skip
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.envoy = self.keep(Envoy(self.listeners(echoes), self.clusters(echoes)))
+
+    def write_endpoints(self, echoes):
+        lines = [
+            f'- {{name: echo-{n}, address: 127.0.0.1, port: "{echo.server_port}"}}'
+            for n, echo in enumerate(echoes)
+        ]
+        self.file.write_text("endpoints:\n" + "\n".join(lines) + "\n")
 
     def keep(self, program):
         self.programs.append(program)
@@ -64,6 +96,8 @@ class World:
             listener("open", at["open"], "pool", "mortal", open_=True, strip=True),
             listener("closing", at["closing"], direct, "closing"),
             listener("empty", at["empty"], direct, "empty"),
+            listener("setup", at["setup"], direct, "setup"),
+            listener("filed", at["filed"], direct, "filed"),
         ]
 
     def clusters(self, echoes):
@@ -77,6 +111,8 @@ class World:
             picker_cluster("mortal", self.mortal.port, watched=True),
             picker_cluster("closing", self.closing.port),
             picker_cluster("empty", self.empty.port),
+            picker_cluster("setup", self.setup.port),
+            picker_cluster("filed", self.filed.port),
         ]
 
     def url(self, name, path=COMPLETIONS):
@@ -275,6 +311,46 @@ def an_empty_pool_is_503(world):
     assert status == 503, (status, text)
 
 
+def a_configuration_of_the_reference_is_obeyed(world):
+    tokens = {}
+    for n in range(12):
+        status, headers, _ = world.post("setup", body(f"session {n}"))
+        assert status == 200
+        tokens[headers["x-session-token"]] = n
+    assert len(tokens) > 1, "new sessions go to several endpoints"
+    for token in tokens:
+        for _ in range(3):
+            _, headers, _ = world.post("setup", body("again"), {"x-session-token": token})
+            assert headers["x-session-token"] == token, "and stay there"
+    assert world.setup.metric("llm_d_epp_request_total") >= 12
+
+
+def what_may_be_shed_is_429_while_the_pool_is_full(world):
+    batch = {"x-llm-d-inference-objective": "batch"}
+    assert world.post("setup", body("batch"), batch)[0] == 200
+    long = lambda n: world.post("setup", body(f"long {n} ", max_tokens=60))
+    threads = [threading.Thread(target=long, args=(n,)) for n in range(6)]
+    [thread.start() for thread in threads]
+    full = lambda: world.setup.metric("llm_d_epp_extproc_streams_inflight") >= 6
+    until("the pool is full", full)
+    status, _, text = world.post("setup", body("batch"), batch)
+    assert status == 429 and b"system saturated, sheddable request dropped" in text, (status, text)
+    assert world.post("setup", body("not batch"))[0] == 200
+    [thread.join() for thread in threads]
+    assert world.post("setup", body("batch"), batch)[0] == 200
+
+
+def endpoints_in_a_file_come_and_go(world):
+    where = lambda: echoed(world.post("filed", body(str(time.monotonic()))))["where"]
+    until("the first is found", lambda: where() == world.echoes[0].address)
+    world.write_endpoints(world.echoes[1:])
+    both = lambda: {where() for _ in range(8)} == {echo.address for echo in world.echoes[1:]}
+    until("the others are found, and the first is gone", both)
+    world.file.write_text("endpoints: nonsense")
+    until("it is read", lambda: "can't be used" in world.filed.log.read_text())
+    assert both(), "a file that makes no sense changes nothing"
+
+
 def many_at_once(world):
     failed = []
 
@@ -341,6 +417,9 @@ STORIES = [
     what_is_predicted_is_what_is_cached,
     without_answers_streams_end_with_the_request,
     an_empty_pool_is_503,
+    a_configuration_of_the_reference_is_obeyed,
+    what_may_be_shed_is_429_while_the_pool_is_full,
+    endpoints_in_a_file_come_and_go,
     many_at_once,
     a_client_that_leaves_is_forgotten,
     nothing_stays_in_flight,

@@ -47,14 +47,20 @@ const IO: [&str; 8] = [
 ];
 
 /// Modules that decide within a crate that may do IO, and what their text must not name.
-const PURE: [&str; 12] = [
+const PURE: [&str; 18] = [
     "crates/picker/src/choose",
     "crates/picker/src/headers",
     "crates/picker/src/machine",
+    "crates/picker/src/plan",
+    "crates/picker/src/profile",
     "crates/picker/src/proto",
     "crates/picker/src/refusal",
     "crates/picker/src/rename",
+    "crates/picker/src/rules",
+    "crates/picker/src/saturation",
+    "crates/picker/src/setup",
     "crates/picker/src/subset",
+    "crates/picker/src/time",
     "crates/store/src/policy",
     "crates/store/src/catalog",
     "crates/wire/src/lm",

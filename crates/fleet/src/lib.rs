@@ -126,6 +126,17 @@ pub struct Load {
     pub heard: Option<std::time::Instant>,
 }
 
+/// `LoRA` adapters of a replica, as its metrics tell.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Adapters {
+    /// Loaded.
+    pub running: Vec<String>,
+    /// Waiting to be.
+    pub waiting: Vec<String>,
+    /// Most that may be loaded at once; 0 where it has none.
+    pub max: u32,
+}
+
 /// What is known of a replica now.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
@@ -139,6 +150,8 @@ pub struct Status {
     pub capacity_blocks: Option<u32>,
     /// Load.
     pub load: Load,
+    /// Adapters.
+    pub adapters: Arc<Adapters>,
     /// How well its cache is known.
     pub knowledge: Knowledge,
     /// Why it is not exact, in words for a person; empty when exact.

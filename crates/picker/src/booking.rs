@@ -37,6 +37,11 @@ impl Booking {
         }
     }
 
+    /// The endpoint's rank, where several are behind its address.
+    pub(crate) fn rank(&self) -> Option<u32> {
+        self.member.replica.rank
+    }
+
     /// Tokens of the prompt that the endpoint should have cached.
     pub(crate) const fn overlap_tokens(&self) -> u32 {
         self.receipt.overlap_tokens

@@ -1,6 +1,6 @@
 //! What a picker is told. Each bound has a unit in its name and a default with its reason.
 
-use crate::pods::Pods;
+use crate::{pods::Pods, rules::Rules, setup::Setup};
 use onefill_kv::KeySeed;
 use onefill_prompt::Prompter;
 use onefill_schedule::Policy;
@@ -20,6 +20,12 @@ pub struct Config {
     pub tokenizers: HashMap<String, Arc<Prompter>>,
     /// Names and labels of endpoints; `None`: only addresses are known.
     pub pods: Option<watch::Receiver<Arc<Pods>>>,
+    /// How endpoints are chosen, in place of `policy`'s cost.
+    pub setup: Option<Arc<Setup>>,
+    /// Priorities and rewrites.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Longest time between two readings of an endpoint's load, as the fleet is told.
+    pub load_interval_max: Duration,
     /// Endpoints told for one request, the best first. More than one is for proxies that try the
     /// next where one fails (`override_host`); `ORIGINAL_DST` takes one only.
     pub destinations: usize,
@@ -48,6 +54,9 @@ impl Config {
             tokenizer: None,
             tokenizers: HashMap::new(),
             pods: None,
+            setup: None,
+            rules: watch::channel(Arc::default()).1,
+            load_interval_max: Duration::from_secs(5),
             destinations: 1,
             subsets: true,
             emit_scores: false,

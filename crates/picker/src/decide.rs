@@ -4,106 +4,91 @@ use crate::{
     app::App,
     booking::Booking,
     choose::{self, Chosen, Wanted},
-    door,
-    headers::SCORES,
+    endpoint::Endpoint,
     machine::{Picked, Way, Whole},
+    metrics::RequestLabels,
+    plan::{self, Allowed, Wish},
+    pods::Pod,
+    profile::Scene,
     question::{self, Body, Question},
     refusal::{Code, Refusal},
-    rename::rename_request,
     roster::Member,
-    subset::Subset,
+    setup::Parser,
 };
 use onefill_fleet::Health;
-use onefill_prompt::{Asked, Door};
-use prost_types::{Struct, Value, value::Kind};
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
-/// Tells the engine which of its ranks a request is for.
-const RANK: &str = "x-data-parallel-rank";
+/// A decision.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) picked: Picked,
+    /// What was booked; nothing for a request without a body.
+    pub(crate) booking: Option<Booking>,
+    pub(crate) labels: RequestLabels,
+}
 
-/// The decision, and what was booked for it.
-pub(crate) async fn decide(
-    app: &Arc<App>,
-    whole: &Whole,
-) -> Result<(Picked, Option<Booking>), Refusal> {
+/// Decides.
+pub(crate) async fn decide(app: &Arc<App>, whole: &Whole) -> Result<Decision, Refusal> {
     if whole.way == Way::Nowhere {
-        return Ok((any(app, whole)?, None));
+        return any(app, whole);
     }
-    let path = whole.headers.get(":path");
-    let door = door::of(path.as_deref());
-    let asked = scan(door, whole)?;
-    if readable(door, whole) && asked.model.is_none() {
-        return Err(Refusal::bad("model not found in request body"));
-    }
-    let members = candidates(app, whole)?;
-    let said = asked.model.as_deref();
-    let model = whole.control.model_rewrite.as_deref().or(said);
-    let members = serving(members, model);
+    let rules = Arc::clone(&app.config.rules.borrow());
+    let parsers = match &app.config.setup {
+        Some(setup) => setup.parsers.as_slice(),
+        None => &Parser::ALL,
+    };
+    let wish = plan::wish(whole, &rules, parsers, app.dice.throw())?;
+    let members = serving(candidates(app, whole)?, wish.model.as_deref());
     let body = Body {
-        door,
-        asked: &asked,
+        door: wish.door,
+        asked: &wish.asked,
         bytes: &whole.body,
-        model,
+        model: wish.model.as_deref(),
     };
     let question = question::question(app, &body, &members).await;
-    let (chosen, booking) = choose(app, whole, &members, question)?;
-    let mut picked = picked(app, &members, &chosen);
-    if let (Some(target), Some(said)) = (model, said)
-        && target != said
-    {
-        picked.body = rename_request(&whole.body, target);
-        picked.renamed = picked
-            .body
-            .is_some()
-            .then(|| (target.to_owned(), said.to_owned()));
+    let endpoints = endpoints(app, &members, &question);
+    let (chosen, booking) = choose(app, whole, &wish, &members, &endpoints, question)?;
+    let pods = |places: &[usize]| -> Vec<Arc<Pod>> {
+        let each = places.iter().filter_map(|place| endpoints.get(*place));
+        each.map(|one| Arc::clone(&one.pod)).collect()
+    };
+    let told = pods(&chosen.places);
+    let mut picked = plan::picked(told.iter().map(|pod| &**pod), booking.rank());
+    if app.config.emit_scores {
+        let all = endpoints.iter().map(|one| &*one.pod);
+        picked.metadata.push(plan::scores(all, &chosen.scores));
     }
-    Ok((picked, Some(booking)))
-}
-
-/// Whether the body must be understood: of other paths it is the engine's matter.
-fn readable(door: Door, whole: &Whole) -> bool {
-    let encoded = whole.headers.get("content-encoding").is_some();
-    door != Door::Other && whole.way == Way::Here && !encoded
-}
-
-/// Reads a body once.
-fn scan(door: Door, whole: &Whole) -> Result<Asked<'_>, Refusal> {
-    if !readable(door, whole) {
-        return Ok(Asked::default());
-    }
-    onefill_prompt::scan(door, &whole.body)
-        .map_err(|error| Refusal::bad(format!("error unmarshaling request bodyMap: {error}")))
-}
-
-/// A request without a body: any endpoint does.
-fn any(app: &App, whole: &Whole) -> Result<Picked, Refusal> {
-    let members = candidates(app, whole).map_err(|refusal| match app.config.reference_codes {
-        true => Refusal::new(Code::Internal, "no pods available in datastore"),
-        false => refusal,
-    })?;
-    let place = app.dice.under(members.len());
-    let member = members.get(place).ok_or_else(Refusal::no_candidates)?;
-    Ok(Picked {
-        destination: member.pod.address.to_string(),
-        alone: !app.config.responses,
-        ..Picked::default()
+    picked.response_headers = chosen.headers;
+    picked.alone = !app.config.responses;
+    plan::rename(&mut picked, whole, &wish);
+    Ok(Decision {
+        picked,
+        booking: Some(booking),
+        labels: wish.labels(),
     })
 }
 
-/// Endpoints that the subset and a test's wish allow: those that are well, and only where none is
-/// the others, since a request is lost only if no replica answers.
+/// A request without a body: any endpoint does.
+fn any(app: &App, whole: &Whole) -> Result<Decision, Refusal> {
+    let members = candidates(app, whole).unwrap_or_default();
+    let chance = app.dice.throw();
+    let place = plan::any(members.len(), chance, app.config.reference_codes)?;
+    let member = members.get(place).ok_or_else(Refusal::no_candidates)?;
+    let mut picked = plan::picked(std::iter::once(&*member.pod), None);
+    picked.alone = !app.config.responses;
+    Ok(Decision {
+        picked,
+        booking: None,
+        labels: RequestLabels::default(),
+    })
+}
+
+/// Endpoints that are allowed: those that are well, and only where none is the others, since a
+/// request is lost only if no replica answers.
 fn candidates(app: &App, whole: &Whole) -> Result<Vec<Arc<Member>>, Refusal> {
-    let subset = whole.subset.as_ref().filter(|_| app.config.subsets);
-    let wish = whole.control.test_selection.as_deref().map(Subset::parse);
-    let within = |subset: Option<&Subset>, address: SocketAddr| {
-        subset.is_none_or(|subset| subset.allows(address))
-    };
-    let allowed = |member: &&Arc<Member>| {
-        let address = member.pod.address;
-        within(subset, address) && within(wish.as_ref(), address)
-    };
+    let allowed = Allowed::of(whole, app.config.subsets);
     let roster = app.roster();
-    let all = || roster.members.iter().filter(allowed);
+    let all = || roster.members.iter().filter(|each| allowed.is(&each.pod));
     let well = |member: &&Arc<Member>| member.replica.status().health == Health::Up;
     let mut found: Vec<Arc<Member>> = all().filter(well).map(Arc::clone).collect();
     if found.is_empty() {
@@ -130,25 +115,64 @@ fn serving(members: Vec<Arc<Member>>, model: Option<&str>) -> Vec<Arc<Member>> {
     }
 }
 
+fn endpoints(app: &App, members: &[Arc<Member>], question: &Question) -> Vec<Endpoint> {
+    let now = app.now();
+    let profiled = app.config.setup.is_some();
+    let weighed = question.weigh(app, members);
+    let endpoint = |(member, candidate): (&Arc<Member>, _)| {
+        let id = member.replica.id;
+        Endpoint {
+            pod: Arc::clone(&member.pod),
+            candidate,
+            adapters: Arc::clone(&member.replica.status().adapters),
+            // The cost reads the book itself.
+            in_flight: if profiled {
+                app.scheduler.in_flight(id)
+            } else {
+                0
+            },
+            in_flight_tokens: if profiled {
+                app.scheduler.queued_tokens(now, id)
+            } else {
+                0.0
+            },
+        }
+    };
+    members.iter().zip(weighed).map(endpoint).collect()
+}
+
 fn choose(
     app: &Arc<App>,
     whole: &Whole,
+    wish: &Wish<'_>,
     members: &[Arc<Member>],
+    endpoints: &[Endpoint],
     question: Question,
 ) -> Result<(Chosen, Booking), Refusal> {
-    let candidates = question.weigh(app, members);
-    let wanted = Wanted {
-        places: app.config.destinations,
-        scores: app.config.emit_scores,
+    let setup = app.config.setup.as_deref();
+    let saturation = setup.map(|setup| setup.saturation).unwrap_or_default();
+    let saturation = saturation.heard_every(app.config.load_interval_max);
+    saturation.admit(wish.priority, endpoints)?;
+    let scene = Scene {
+        endpoints,
+        ask: &question.ask,
+        model: wish.model.as_deref().unwrap_or_default(),
+        headers: &whole.headers,
+        now: app.now(),
     };
-    let chosen = choose::by_cost(
-        &app.scheduler,
-        app.now(),
-        &question.ask,
-        &candidates,
-        wanted,
-    );
-    let (chosen, pick) = chosen.ok_or_else(Refusal::filtered)?;
+    let (chosen, pick) = match setup {
+        Some(setup) => {
+            let mut chance = || app.dice.share();
+            choose::by_profile(&setup.profile, &app.scheduler, &scene, &mut chance)?
+        }
+        None => {
+            let wanted = Wanted {
+                places: app.config.destinations,
+                scores: app.config.emit_scores,
+            };
+            choose::by_cost(&app.scheduler, &scene, wanted)?
+        }
+    };
     let best = chosen.places.first().copied().unwrap_or(0);
     let member = members.get(best).ok_or_else(Refusal::filtered)?;
     let booking = Booking::new(app, member, pick, question);
@@ -157,37 +181,4 @@ fn choose(
         return Err(Refusal::new(Code::PreconditionFailed, message));
     }
     Ok((chosen, booking))
-}
-
-fn picked(app: &App, members: &[Arc<Member>], chosen: &Chosen) -> Picked {
-    let at = |place: &usize| members.get(*place);
-    let told = chosen.places.iter().filter_map(at);
-    let addresses: Vec<String> = told.map(|member| member.pod.address.to_string()).collect();
-    let best = chosen.places.first().and_then(at);
-    let rank = best.and_then(|member| member.replica.rank);
-    Picked {
-        destination: addresses.join(","),
-        headers: rank
-            .map(|rank| (RANK, rank.to_string()))
-            .into_iter()
-            .collect(),
-        metadata: scores(app, members, chosen),
-        alone: !app.config.responses,
-        ..Picked::default()
-    }
-}
-
-fn scores(app: &App, members: &[Arc<Member>], chosen: &Chosen) -> Vec<(&'static str, Value)> {
-    if !app.config.emit_scores {
-        return Vec::new();
-    }
-    let number = |score: &f64| Value {
-        kind: Some(Kind::NumberValue(*score)),
-    };
-    let each = members.iter().zip(&chosen.scores);
-    let fields = each.map(|(member, score)| (member.pod.address.to_string(), number(score)));
-    let all = Kind::StructValue(Struct {
-        fields: fields.collect(),
-    });
-    vec![(SCORES, Value { kind: Some(all) })]
 }

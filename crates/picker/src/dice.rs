@@ -27,11 +27,9 @@ impl Dice {
         mix(self.seed ^ mix(self.thrown.fetch_add(1, Relaxed)))
     }
 
-    /// A number under `count`; 0 for none.
-    pub(crate) fn under(&self, count: usize) -> usize {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let number = self.throw().checked_rem(count).unwrap_or(0);
-        usize::try_from(number).unwrap_or(0)
+    /// From 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        (self.throw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     pub(crate) fn id(&self) -> u128 {

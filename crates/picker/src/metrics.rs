@@ -3,6 +3,7 @@
 use crate::{machine::Finished, refusal::Code};
 use onefill_kv::Knowledge;
 use onefill_schedule::Receipt;
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -13,7 +14,44 @@ use prometheus_client::{
     },
     registry::{Metric, Registry},
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
+
+/// What a request is counted under.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) model_name: String,
+    pub(crate) target_model_name: String,
+    pub(crate) fairness_id: String,
+    pub(crate) priority: i32,
+}
+
+/// Values of a label that clients choose; beyond the bound they are one.
+#[derive(Debug, Default)]
+struct Bounded(Mutex<HashSet<String>>);
+
+/// Values kept for one label.
+const VALUES_MAX: usize = 1000;
+
+impl Bounded {
+    fn kept(&self, value: String) -> String {
+        let mut known = self.0.lock();
+        if known.contains(&value) {
+            return value;
+        }
+        if known.len() >= VALUES_MAX {
+            return "other".to_owned();
+        }
+        known.insert(value.clone());
+        value
+    }
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    model: Bounded,
+    target: Bounded,
+    fairness: Bounded,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
@@ -29,7 +67,8 @@ struct StateLabel {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    pub(crate) requests: Counter,
+    requests: Family<RequestLabels, Counter>,
+    names: Names,
     errors: Family<CodeLabel, Counter>,
     duration: Histogram,
     first_byte: Histogram,
@@ -105,6 +144,7 @@ impl Metrics {
         let short = || exponential_buckets(0.000_01, 2.0, 18);
         Self {
             requests: made.add("llm_d_epp_request", "Requests picked for"),
+            names: Names::default(),
             errors: made.add("llm_d_epp_request_error", "Requests refused, by code"),
             duration: made.histogram(
                 "llm_d_epp_request_duration_seconds",
@@ -165,6 +205,16 @@ impl Metrics {
             tracing::error!("metrics can't be written");
         }
         onefill_fleet::prometheus_text(&text)
+    }
+
+    pub(crate) fn request(&self, labels: RequestLabels) {
+        let labels = RequestLabels {
+            model_name: self.names.model.kept(labels.model_name),
+            target_model_name: self.names.target.kept(labels.target_model_name),
+            fairness_id: self.names.fairness.kept(labels.fairness_id),
+            ..labels
+        };
+        self.requests.get_or_create(&labels).inc();
     }
 
     pub(crate) fn refused(&self, code: Code) {

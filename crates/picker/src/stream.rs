@@ -142,10 +142,10 @@ impl Request {
             .decision
             .observe(arrived.elapsed().as_secs_f64());
         let verdict = match verdict {
-            Ok((picked, booking)) => {
-                self.app.metrics.requests.inc();
-                self.booking = booking;
-                Ok(picked)
+            Ok(decision) => {
+                self.app.metrics.request(decision.labels);
+                self.booking = decision.booking;
+                Ok(decision.picked)
             }
             Err(refusal) => {
                 self.app.metrics.refused(refusal.code);

@@ -286,6 +286,11 @@ impl Scheduler {
         self.book.lock().forget(replica);
     }
 
+    /// Tokens of requests sent to `replica` that it has not computed yet, by this router's own count.
+    pub fn queued_tokens(&self, now: Duration, replica: ReplicaId) -> f64 {
+        self.book.lock().queued(replica, now).computed_tokens
+    }
+
     /// Requests in flight at `replica`, by this router's own count.
     pub fn in_flight(&self, replica: ReplicaId) -> u32 {
         self.book.lock().seen(replica).in_flight
