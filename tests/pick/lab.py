@@ -99,13 +99,13 @@ class Engine(Program):
 class Picker(Program):
     """`onefill picker` in front of endpoints."""
 
-    def __init__(self, name, endpoints, *flags, ready=True, tls=False):
+    def __init__(self, name, endpoints, *flags, ready=True, tls=False, tokenizer="simulated"):
         self.port, self.health_port, metrics = free_ports(3)
         self.pages = f"http://127.0.0.1:{metrics}"
         command = [
             ONEFILL, "picker", "--bind", "127.0.0.1", "--grpc-port", self.port, "--grpc-health-port",
             self.health_port, "--metrics-port", metrics, f"--secure-serving={str(tls).lower()}",
-            "--load-interval-max", "200ms", "--tokenizer", "simulated", *flags,
+            "--load-interval-max", "200ms", "--tokenizer", tokenizer, *flags,
         ]  # fmt: skip
         for endpoint in endpoints:
             command += ["--endpoint", endpoint]

@@ -195,10 +195,11 @@ fn vllm() -> Result<()> {
     .context("logs of replicas and router are in the folder named above")
 }
 
-/// The story of tests/pick: a real Envoy that asks the picker.
+/// The stories of tests/pick: a real Envoy that asks the picker, in front of simulated replicas and of
+/// real vLLM.
 fn pick() -> Result<()> {
-    let envoy = match peers::envoy() {
-        Ok(envoy) => envoy,
+    let (envoy, vllm) = match peers::envoy().and_then(|envoy| Ok((envoy, peers::vllm()?))) {
+        Ok(peers) => peers,
         Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
         Err(error) => {
             println!("skipped: pick: {error:#}");
@@ -206,12 +207,21 @@ fn pick() -> Result<()> {
         }
     };
     let onefill = build_onefill()?;
-    let mut story = command("python3", &["-B", "-u", "tests/pick/story.py"]);
-    shell::run(
-        "real Envoy",
-        story
-            .env("ONEFILL_ENVOY", envoy)
-            .env("ONEFILL_BIN", onefill),
-    )
-    .context("logs of Envoy, pickers and replicas are in the folder named above")
+    let python = vllm.join("vllm/bin/python");
+    for (what, program, story) in [
+        ("real Envoy", "python3".as_ref(), "tests/pick/story.py"),
+        (
+            "real Envoy and real vLLM",
+            python.as_os_str(),
+            "tests/pick/vllm.py",
+        ),
+    ] {
+        let mut told = command(program, &["-B", "-u", story]);
+        let told = told
+            .env("ONEFILL_ENVOY", &envoy)
+            .env("ONEFILL_VLLM", &vllm)
+            .env("ONEFILL_BIN", &onefill);
+        shell::run(what, told).context("logs are in the folder named above")?;
+    }
+    Ok(())
 }

@@ -227,6 +227,19 @@ impl FleetHandle {
         }
     }
 
+    /// What a replica answers to a JSON body posted to `path`; `None` unless it is 200 in time.
+    pub async fn ask(
+        &self,
+        replica: &Replica,
+        path: &str,
+        body: bytes::Bytes,
+        timeout: Duration,
+    ) -> Option<bytes::Bytes> {
+        ask::Asker::new(&replica.url, timeout)
+            .post(path, body)
+            .await
+    }
+
     /// All that is known, for people and tools.
     pub fn debug(&self) -> Json {
         let replicas: Vec<Json> = self

@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use crate::{
+    check::Trust,
     config::Config,
     dice::Dice,
     metrics::Metrics,
@@ -33,6 +34,7 @@ pub(crate) struct App {
     pub(crate) connections: AtomicUsize,
     /// The picker is about to stop: proxies should go elsewhere.
     pub(crate) stopping: AtomicBool,
+    pub(crate) trust: Trust,
     rosters: Rosters,
     started: Instant,
 }
@@ -47,6 +49,7 @@ impl App {
             held_bytes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            trust: Trust::default(),
             rosters: Rosters::default(),
             started: Instant::now(),
             config,

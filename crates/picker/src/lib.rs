@@ -14,6 +14,7 @@
 
 mod app;
 mod booking;
+mod check;
 mod choose;
 mod config;
 mod decide;

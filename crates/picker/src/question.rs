@@ -1,7 +1,7 @@
 //! A body becomes a question: how many tokens, with which block keys. And each endpoint an answer:
 //! what it holds of them, and its load.
 
-use crate::{app::App, config::Config, roster::Member};
+use crate::{app::App, roster::Member};
 use onefill_fleet::{ServedModel, Status};
 use onefill_index::Overlaps;
 use onefill_kv::{Knowledge, Overlap, TokenId};
@@ -64,7 +64,7 @@ pub(crate) async fn question(app: &App, body: &Body<'_>, members: &[Arc<Member>]
         salt: body.asked.cache_salt.as_deref(),
     };
     let tokens = match (app.config.policy, base) {
-        (Policy::Kv, Some(base)) => tokens(&app.config, body, base).await,
+        (Policy::Kv, Some(base)) => tokens(app, body, base).await,
         _ => None,
     };
     let keyed = |&block_tokens: &u32| Keys {
@@ -96,15 +96,18 @@ fn adapter(model: &str, members: &[Arc<Member>]) -> Option<ServedModel> {
 }
 
 /// The prompt's tokens as the engine makes them; `None` where that is not known here.
-async fn tokens(config: &Config, body: &Body<'_>, base: &str) -> Option<Arc<[TokenId]>> {
+async fn tokens(app: &App, body: &Body<'_>, base: &str) -> Option<Arc<[TokenId]>> {
     if body.asked.multimodal {
         return None;
     }
     if let Input::Tokens(lists) = &body.asked.input {
         return lists.first().map(|tokens| tokens.as_slice().into());
     }
-    let prompter = config.tokenizer_of(base)?;
-    if body.bytes.len() <= config.limits.tokenize_inline_bytes {
+    let prompter = app.config.tokenizer_of(base)?;
+    if !app.trust.is_good(base, prompter.dialects()) {
+        return None;
+    }
+    if body.bytes.len() <= app.config.limits.tokenize_inline_bytes {
         return prompter.tokens(body.asked).ok();
     }
     aside(Arc::clone(prompter), body.door, body.bytes.clone())

@@ -3,6 +3,7 @@
 
 use crate::{
     app::App,
+    check,
     config::Config,
     pages,
     serve::{Counted, Side, connection},
@@ -65,6 +66,8 @@ pub async fn run(
     if let Some(metrics) = listeners.metrics {
         tokio::spawn(pages::serve(metrics, Arc::clone(&app), end.clone()));
     }
+    let checking = check::watch(Arc::clone(&app));
+    tokio::spawn(end.clone().run_until_cancelled_owned(checking));
     shutdown.cancelled().await;
     app.stopping.store(true, Relaxed);
     tracing::info!(
