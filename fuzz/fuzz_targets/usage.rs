@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| onefill_router::fuzzing::usage(bytes));
+fuzz_target!(|bytes: &[u8]| onefill_schedule::fuzzing::usage(bytes));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 13] = [
+const LAW: [(&str, &[&str], bool); 14] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -15,6 +15,11 @@ const LAW: [(&str, &[&str], bool); 13] = [
         &["kv", "index", "prompt", "schedule", "fleet"],
         true,
     ),
+    (
+        "onefill-picker",
+        &["kv", "index", "prompt", "schedule", "fleet"],
+        true,
+    ),
     ("onefill-engine", &["kv", "events", "prompt"], true),
     ("onefill-wire", &[], false),
     ("onefill-store", &["wire"], true),
@@ -23,8 +28,8 @@ const LAW: [(&str, &[&str], bool); 13] = [
     (
         "onefill",
         &[
-            "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine", "wire",
-            "store", "remote", "plan",
+            "kv", "events", "index", "prompt", "schedule", "fleet", "router", "picker", "engine",
+            "wire", "store", "remote", "plan",
         ],
         true,
     ),
@@ -43,7 +48,20 @@ const IO: [&str; 8] = [
 ];
 
 /// Modules that decide within a crate that may do IO, and what their text must not name.
-const PURE: [&str; 5] = [
+const PURE: [&str; 18] = [
+    "crates/picker/src/choose",
+    "crates/picker/src/headers",
+    "crates/picker/src/machine",
+    "crates/picker/src/plan",
+    "crates/picker/src/profile",
+    "crates/picker/src/proto",
+    "crates/picker/src/refusal",
+    "crates/picker/src/rename",
+    "crates/picker/src/rules",
+    "crates/picker/src/saturation",
+    "crates/picker/src/setup",
+    "crates/picker/src/subset",
+    "crates/picker/src/time",
     "crates/store/src/policy",
     "crates/store/src/catalog",
     "crates/wire/src/lm",

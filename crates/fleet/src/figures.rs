@@ -1,5 +1,7 @@
 //! Prometheus text as vLLM writes it: figures found by name, summed over models.
 
+use crate::Adapters;
+
 /// No figure of a replica comes near it, times and counted bytes included.
 const VALUE_END: f64 = 1e18;
 
@@ -50,6 +52,10 @@ pub(crate) struct Figures {
     pub(crate) block_tokens: Option<u32>,
     pub(crate) capacity_blocks: Option<u32>,
     pub(crate) process_start_s: f64,
+    pub(crate) adapters: Adapters,
+    /// When the adapters were told, in seconds since 1970: each set of them has a series of its own,
+    /// and old ones stay.
+    pub(crate) adapters_at_s: f64,
 }
 
 impl Figures {
@@ -83,6 +89,20 @@ impl Figures {
             "vllm:prefix_cache_queries_total" => self.computed_tokens += value,
             "vllm:prefix_cache_hits_total" => self.computed_tokens -= value,
             "process_start_time_seconds" => self.process_start_s = value,
+            "vllm:lora_requests_info" if value >= self.adapters_at_s => {
+                self.adapters_at_s = value;
+                let names = |name| {
+                    let names = label(sample.labels, name).unwrap_or_default().split(',');
+                    names.map(str::trim).filter(|name| !name.is_empty())
+                };
+                self.adapters = Adapters {
+                    running: names("running_lora_adapters").map(str::to_owned).collect(),
+                    waiting: names("waiting_lora_adapters").map(str::to_owned).collect(),
+                    max: label(sample.labels, "max_lora")
+                        .and_then(|max| max.parse().ok())
+                        .unwrap_or(0),
+                };
+            }
             "vllm:cache_config_info" => {
                 let number = |name| {
                     let number = label(sample.labels, name)?.parse().ok();

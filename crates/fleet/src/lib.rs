@@ -3,6 +3,7 @@
 
 mod ask;
 mod discovery;
+mod exposition;
 mod feed;
 mod figures;
 #[cfg(any(test, fuzzing))]
@@ -15,6 +16,7 @@ mod tell;
 mod warm;
 mod writer;
 
+pub use exposition::prometheus_text;
 use feed::FeedState;
 use onefill_index::{History, IndexConfig, IndexReader, IndexWriter, snapshot};
 use onefill_kv::{KeySeed, Knowledge, REPLICAS_MAX, ReplicaId};
@@ -34,6 +36,8 @@ pub enum Discovery {
     Static(Vec<ReplicaSpec>),
     /// A file that is read again when it changes.
     File(std::path::PathBuf),
+    /// A list that the caller keeps up to date.
+    Followed(tokio::sync::watch::Receiver<Vec<ReplicaSpec>>),
     /// Addresses of a (headless) service's name.
     Dns {
         /// Name to resolve.
@@ -123,6 +127,17 @@ pub struct Load {
     pub heard: Option<std::time::Instant>,
 }
 
+/// `LoRA` adapters of a replica, as its metrics tell.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Adapters {
+    /// Loaded.
+    pub running: Vec<String>,
+    /// Waiting to be.
+    pub waiting: Vec<String>,
+    /// Most that may be loaded at once; 0 where it has none.
+    pub max: u32,
+}
+
 /// What is known of a replica now.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
@@ -136,6 +151,8 @@ pub struct Status {
     pub capacity_blocks: Option<u32>,
     /// Load.
     pub load: Load,
+    /// Adapters.
+    pub adapters: Arc<Adapters>,
     /// How well its cache is known.
     pub knowledge: Knowledge,
     /// Why it is not exact, in words for a person; empty when exact.
@@ -210,6 +227,19 @@ impl FleetHandle {
         {
             replica.wake.notify_one();
         }
+    }
+
+    /// What a replica answers to a JSON body posted to `path`; `None` unless it is 200 in time.
+    pub async fn ask(
+        &self,
+        replica: &Replica,
+        path: &str,
+        body: bytes::Bytes,
+        timeout: Duration,
+    ) -> Option<bytes::Bytes> {
+        ask::Asker::new(&replica.url, timeout)
+            .post(path, body)
+            .await
     }
 
     /// Writes the index down for the next run, where that is configured. Meanwhile no event is

@@ -95,6 +95,7 @@ fn replica(id: ReplicaId, url: &str, rank: Option<u32>) -> Replica {
         block_tokens: None,
         capacity_blocks: None,
         load: Load::default(),
+        adapters: Arc::default(),
         knowledge: Knowledge::LoadOnly,
         why: "it was not asked yet".to_owned(),
         held_blocks: 0,

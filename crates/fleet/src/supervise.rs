@@ -282,6 +282,9 @@ impl Supervisor {
                 rank.silence.judge(Instant::now(), &figures, batches);
                 status.block_tokens = self.spec.block_tokens.or(figures.block_tokens);
                 status.capacity_blocks = self.spec.capacity_blocks.or(figures.capacity_blocks);
+                if *status.adapters != figures.adapters {
+                    status.adapters = Arc::new(figures.adapters.clone());
+                }
                 let Figures {
                     running,
                     waiting,

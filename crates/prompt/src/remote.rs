@@ -69,3 +69,22 @@ pub fn read(path: &str, answer: &[u8]) -> Result<Vec<TokenId>, PromptError> {
         .ok_or_else(wrong)?;
     serde_json::from_value(tokens.clone()).map_err(|_| wrong())
 }
+
+/// Bodies on which tokenizers and templates differ first: blanks, digits, other scripts, turns. What
+/// a replica makes of them is compared with what is made here.
+pub fn probes(model: &str) -> [(Door, Vec<u8>); 2] {
+    const TEXT: &str =
+        "Hello,  world!\n\n\tIt's 12345.678 \u{e9}t\u{e9} \u{4f60}\u{597d} \u{1f600} <|x|>";
+    let chat = json!({ "model": model, "messages": [
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": TEXT },
+        { "role": "assistant", "content": " Yes.\n" },
+        { "role": "user", "content": "And then? " },
+    ]});
+    let completion = json!({ "model": model, "prompt": TEXT });
+    let body = |body: Json| body.to_string().into_bytes();
+    [
+        (Door::Chat, body(chat)),
+        (Door::Completions, body(completion)),
+    ]
+}

@@ -8,7 +8,6 @@ use onefill_fleet::Health;
 use onefill_kv::TokenId;
 use onefill_prompt::{Asked, Door, PromptError, remote};
 use parking_lot::Mutex;
-use serde_json::json;
 use std::{
     collections::HashMap,
     sync::{
@@ -121,7 +120,10 @@ async fn check_model(app: &App, model: &str, member: &Member) -> bool {
     let Some(prompter) = app.config.tokenizers.of(model) else {
         return true;
     };
-    let samples = probes(model);
+    let samples = remote::probes(model).map(|(door, body)| Sample {
+        door,
+        body: body.into(),
+    });
     let mut answers = Vec::with_capacity(samples.len());
     for sample in &samples {
         if let Some(asked) = read(sample)
@@ -205,27 +207,6 @@ fn note(app: &App, model: &str, same: bool) {
         }
         _ => {}
     }
-}
-
-/// Texts on which tokenizers and templates differ first: blanks, digits, other scripts, turns.
-fn probes(model: &str) -> [Sample; 2] {
-    const TEXT: &str =
-        "Hello,  world!\n\n\tIt's 12345.678 \u{e9}t\u{e9} \u{4f60}\u{597d} \u{1f600} <|x|>";
-    let chat = json!({ "model": model, "messages": [
-        { "role": "system", "content": "Be brief." },
-        { "role": "user", "content": TEXT },
-        { "role": "assistant", "content": " Yes.\n" },
-        { "role": "user", "content": "And then? " },
-    ]});
-    let completion = json!({ "model": model, "prompt": TEXT });
-    let sample = |door, body: serde_json::Value| Sample {
-        door,
-        body: body.to_string().into(),
-    };
-    [
-        sample(Door::Chat, chat),
-        sample(Door::Completions, completion),
-    ]
 }
 
 #[cfg(test)]

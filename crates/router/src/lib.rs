@@ -23,8 +23,6 @@ mod debug;
 mod door;
 mod error;
 mod forward;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 mod headers;
 mod metrics;
 mod models;
@@ -39,7 +37,6 @@ mod serve;
 pub mod tls;
 mod tokens;
 mod upstream;
-mod usage;
 
 pub use config::{CircuitLimits, Config, Limits, Timeouts, Tokenizers};
 pub use run::{Listeners, RunError, run};

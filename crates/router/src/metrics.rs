@@ -226,7 +226,7 @@ impl Metrics {
         if encode(&mut text, &self.registry).is_err() {
             tracing::error!("metrics can't be written");
         }
-        prometheus(&text)
+        onefill_fleet::prometheus_text(&text)
     }
 
     pub(crate) fn answered(&self, door: &'static str, code: u16) {
@@ -334,34 +334,6 @@ impl Maker {
     }
 }
 
-/// `OpenMetrics` in the older form, which fleets' figures have too: a counter is typed under the
-/// name of its series, and nothing marks the end.
-fn prometheus(open_metrics: &str) -> String {
-    let mut text = String::with_capacity(open_metrics.len());
-    let mut lines = open_metrics.lines().peekable();
-    while let Some(line) = lines.next() {
-        let counter = |line: &str| line.starts_with("# TYPE ") && line.ends_with(" counter");
-        let is_help = line.starts_with("# HELP ") && lines.peek().is_some_and(|next| counter(next));
-        if line == "# EOF" || line.starts_with("# UNIT ") {
-            continue;
-        }
-        let name_ends = line
-            .get(7..)
-            .and_then(|rest| rest.find(' '))
-            .map(|at| at + 7);
-        match name_ends {
-            Some(end) if is_help || counter(line) => {
-                text.push_str(&line[..end]);
-                text.push_str("_total");
-                text.push_str(&line[end..]);
-            }
-            _ => text.push_str(line),
-        }
-        text.push('\n');
-    }
-    text
-}
-
 /// Label of a door.
 pub(crate) const fn door_name(door: Door) -> &'static str {
     match door {
@@ -373,6 +345,3 @@ pub(crate) const fn door_name(door: Door) -> &'static str {
         Door::Other => "other",
     }
 }
-
-#[cfg(test)]
-mod tests;

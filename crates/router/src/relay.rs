@@ -3,7 +3,6 @@
 
 use crate::{
     app::App, check::Sample, prompt::Question, queue::Place, roster::Member, upstream::Link,
-    usage::Tail,
 };
 use bytes::Bytes;
 use http::{
@@ -14,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use onefill_kv::BlockKey;
 use onefill_prompt::Door;
-use onefill_schedule::{Ended, Pick, Policy, Receipt, Ticket, Usage};
+use onefill_schedule::{Ended, Pick, Policy, Receipt, Ticket, Usage, usage::Tail};
 use std::{
     fmt,
     pin::Pin,

@@ -234,6 +234,15 @@ impl Book {
         }
     }
 
+    /// The request is at another replica than it was sent to; gives its new number.
+    pub(crate) fn moved(&mut self, now: Duration, id: u64, replica: ReplicaId) -> u64 {
+        let Some(request) = self.requests.get(&id).cloned() else {
+            return id;
+        };
+        self.close(now, id, false);
+        self.open(InFlight { replica, ..request })
+    }
+
     /// The replica is gone or empty.
     pub(crate) fn forget(&mut self, replica: ReplicaId) {
         self.replicas.remove(&replica);

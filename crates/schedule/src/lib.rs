@@ -5,8 +5,11 @@
 mod book;
 mod choose;
 mod cost;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod prefills;
 mod rates;
+pub mod usage;
 
 use book::{Book, InFlight};
 use onefill_kv::{BlockKey, Knowledge, Overlap, ReplicaId, Tier};
@@ -263,6 +266,12 @@ impl Scheduler {
         self.book.lock().first_byte(now, ticket.id);
     }
 
+    /// The request went to another replica than it was picked for: a proxy tried the next one.
+    pub fn moved(&self, now: Duration, ticket: &mut Ticket, replica: ReplicaId) {
+        ticket.id = self.book.lock().moved(now, ticket.id, replica);
+        ticket.replica = replica;
+    }
+
     /// The request is over. `usage` as the replica reported, if it did.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub fn finished(&self, now: Duration, ticket: Ticket, ended: Ended, usage: Usage) {
@@ -275,6 +284,11 @@ impl Scheduler {
     /// The replica is gone or restarted: its rates and its part of the book are forgotten.
     pub fn forget(&self, replica: ReplicaId) {
         self.book.lock().forget(replica);
+    }
+
+    /// Tokens of requests sent to `replica` that it has not computed yet, by this router's own count.
+    pub fn queued_tokens(&self, now: Duration, replica: ReplicaId) -> f64 {
+        self.book.lock().queued(replica, now).computed_tokens
     }
 
     /// Requests in flight at `replica`, by this router's own count.

@@ -37,3 +37,12 @@ fn what_is_no_number_changes_nothing() {
                 vllm:cache_config_info{block_size=\"0\",num_gpu_blocks=\"0\"} 1\n";
     assert_eq!(Figures::of(text, None), Figures::default());
 }
+
+#[test]
+fn the_newest_set_of_adapters_counts() {
+    let text = "vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"a, b\",waiting_lora_adapters=\"c\"} 1.7e9\n\
+                vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"\",waiting_lora_adapters=\"\"} 1.6e9\n";
+    let adapters = Figures::of(text, None).adapters;
+    assert_eq!(adapters.running, ["a", "b"]);
+    assert_eq!((adapters.waiting, adapters.max), (vec!["c".to_owned()], 4));
+}

@@ -3,8 +3,8 @@
 //! "prompt_tokens_details":{"cached_tokens":224}}}`; `/v1/responses` and `/v1/messages` say
 //! `input_tokens`, `output_tokens` and `cache_read_input_tokens`.
 
+use crate::Usage;
 use bytes::Bytes;
-use onefill_schedule::Usage;
 use std::collections::VecDeque;
 
 /// Bytes from the end in which the report is looked for: engines write it last, or nearly.
@@ -12,14 +12,14 @@ const TAIL_BYTES: usize = 4096;
 
 /// The last pieces of an answer: kept, never copied until the end.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub struct Tail {
     pieces: VecDeque<Bytes>,
     bytes: usize,
 }
 
 impl Tail {
     /// The next piece.
-    pub(crate) fn push(&mut self, piece: &Bytes) {
+    pub fn push(&mut self, piece: &Bytes) {
         if piece.is_empty() {
             return; // HTTP/2 may send any number of them: nothing would drop them again
         }
@@ -50,7 +50,7 @@ impl Tail {
     }
 
     /// What was reported, if it was.
-    pub(crate) fn usage(self) -> Usage {
+    pub fn usage(self) -> Usage {
         if let [only] = self.pieces.as_slices().0
             && self.pieces.len() == 1
         {
@@ -62,7 +62,7 @@ impl Tail {
 }
 
 /// Reads the last report in `tail`.
-pub(crate) fn read(tail: &[u8]) -> Usage {
+fn read(tail: &[u8]) -> Usage {
     let Some(report) = last_report(tail) else {
         return Usage::default();
     };
