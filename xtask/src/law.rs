@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 12] = [
+const LAW: [(&str, &[&str], bool); 14] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -19,11 +19,13 @@ const LAW: [(&str, &[&str], bool); 12] = [
     ("onefill-wire", &[], false),
     ("onefill-store", &["wire"], true),
     ("onefill-plan", &["kv", "index", "schedule"], false),
+    ("onefill-control", &["kv"], false),
+    ("onefill-function", &["control"], true),
     (
         "onefill",
         &[
             "kv", "events", "index", "prompt", "schedule", "fleet", "router", "engine", "wire",
-            "store", "plan",
+            "store", "plan", "control", "function",
         ],
         true,
     ),

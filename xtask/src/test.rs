@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 7] = ["lint", "rust", "law", "licences", "store", "vllm", "plug"];
+const PARTS: [&str; 8] = [
+    "lint", "rust", "law", "licences", "intend", "store", "vllm", "plug",
+];
 /// Those that need real peers.
-const PEERS: [&str; 3] = ["store", "vllm", "plug"];
+const PEERS: [&str; 4] = ["intend", "store", "vllm", "plug"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -29,11 +31,12 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 7] = [
+    let steps: [Part; 8] = [
         ("lint", lint),
         ("law", law),
         ("licences", licences),
         ("rust", rust),
+        ("intend", intend),
         ("store", store),
         ("vllm", vllm),
         ("plug", crate::plug::run),
@@ -145,6 +148,23 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// The stories of tests/intend: what Kubernetes, Crossplane and clients make of a rendered model.
+fn intend() -> Result<()> {
+    let peer = match peers::intend() {
+        Ok(peer) => peer,
+        Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
+        Err(error) => {
+            println!("skipped: intend: {error:#}");
+            return Ok(());
+        }
+    };
+    let onefill = build_onefill()?;
+    let python = peer.join("bin/python");
+    let mut story = command(&python, &["-u", "tests/intend/story.py"]);
+    shell::run("from intent to a system", story.env("ONEFILL_BIN", onefill))
+        .context("logs are in the folder named above")
 }
 
 /// The story of tests/store, with real `LMCache` and Redis clients.

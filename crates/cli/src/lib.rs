@@ -4,8 +4,10 @@
 pub mod config;
 mod demo;
 mod engine;
+mod function;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod intent;
 mod logs;
 mod router;
 mod simulate;
@@ -38,6 +40,14 @@ enum Command {
     Demo(demo::Arguments),
     /// Policies side by side on a trace, on simulated time
     Simulate(Box<simulate::Arguments>),
+    /// What would run for an LLMInference, and why, in words and numbers
+    Explain(intent::ExplainArguments),
+    /// The objects that an LLMInference comes to
+    Render(intent::RenderArguments),
+    /// The definition of LLMInference, for kubectl apply
+    Xrd,
+    /// The Crossplane composition function
+    Function(function::Arguments),
 }
 
 /// Runs the program with the arguments of this process.
@@ -56,6 +66,10 @@ pub fn main() -> ExitCode {
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Explain(arguments) => intent::explain(&arguments),
+        Command::Render(arguments) => intent::render(&arguments),
+        Command::Xrd => Ok(intent::xrd()),
+        Command::Function(arguments) => function::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));

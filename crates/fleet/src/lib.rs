@@ -41,6 +41,8 @@ pub enum Discovery {
         name: String,
         /// Port of each replica.
         port: u16,
+        /// Where each publishes events, if it is too old to tell.
+        feeds: FeedPorts,
     },
     /// `EndpointSlices` of Kubernetes.
     Kubernetes {
@@ -51,6 +53,15 @@ pub enum Discovery {
         /// Port of each replica; `None`: the slice's.
         port: Option<u16>,
     },
+}
+
+/// Ports of a replica's event publisher; what is `None` is asked of the replica.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FeedPorts {
+    /// Of its events.
+    pub events: Option<u16>,
+    /// Of old ones.
+    pub replay: Option<u16>,
 }
 
 /// A replica as configured: what is `None` is asked of the replica.
