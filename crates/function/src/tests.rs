@@ -15,7 +15,7 @@ fn resource(json: Value) -> Resource {
     }
 }
 
-fn request(spec: Value) -> RunFunctionRequest {
+fn request(spec: &Value) -> RunFunctionRequest {
     let xr = json!({
         "apiVersion": "inference.devopstoolkit.ai/v1alpha1",
         "kind": "LLMInference",
@@ -40,7 +40,7 @@ fn spec() -> Value {
 
 #[test]
 fn what_others_want_stays() {
-    let mut request = request(spec());
+    let mut request = request(&spec());
     let foreign = resource(json!({"kind": "Bucket", "spec": {"size": 1.5}}));
     let theirs = json!({"status": {"theirs": 1, "kvCache": {"phase": "old"}}});
     request.desired = Some(State {
@@ -60,7 +60,7 @@ fn what_others_want_stays() {
 
 #[test]
 fn the_composite_gets_a_status_and_nothing_else() {
-    let desired = answer(request(spec())).desired.unwrap();
+    let desired = answer(request(&spec())).desired.unwrap();
     let composite = object(desired.composite.unwrap().resource.as_ref().unwrap());
     let fields: Vec<&String> = composite.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["status"]);
@@ -79,7 +79,7 @@ fn bad_input_is_fatal_names_the_field_and_changes_nothing() {
             "spec.kvCache.store.mode",
         ),
     ] {
-        let answered = answer(request(spec));
+        let answered = answer(request(&spec));
         assert_eq!(answered.results.len(), 1);
         assert_eq!(answered.results[0].severity, i32::from(Severity::Fatal));
         assert!(answered.results[0].message.contains(field));
@@ -87,7 +87,7 @@ fn bad_input_is_fatal_names_the_field_and_changes_nothing() {
     }
     let nothing = answer(RunFunctionRequest::default());
     assert_eq!(nothing.results[0].severity, i32::from(Severity::Fatal));
-    let mut unknown = request(spec());
+    let mut unknown = request(&spec());
     unknown.input = Some(structure(json!({"image": "x"})));
     assert!(answer(unknown).results[0].message.contains("image"));
 }
@@ -96,7 +96,7 @@ fn bad_input_is_fatal_names_the_field_and_changes_nothing() {
 fn a_gateway_is_asked_for_and_its_absence_told() {
     let mut spec = spec();
     spec["kvCache"]["routing"] = json!({"mode": "Gateway", "gatewayRef": {"name": "eg"}});
-    let mut request = request(spec);
+    let mut request = request(&spec);
     let answered = answer(request.clone());
     let needs = answered.requirements.unwrap().resources;
     assert_eq!(needs["gateway"].kind, "Gateway");
