@@ -152,8 +152,9 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The stories of tests/intend: what Kubernetes, Crossplane and clients make of a rendered model.
 fn intend() -> Result<()> {
-    let peer = match peers::intend() {
-        Ok(peer) => peer,
+    let found = peers::intend().and_then(|checkers| Ok((checkers, peers::vllm()?)));
+    let (checkers, vllm) = match found {
+        Ok(found) => found,
         Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
         Err(error) => {
             println!("skipped: intend: {error:#}");
@@ -161,10 +162,14 @@ fn intend() -> Result<()> {
         }
     };
     let onefill = build_onefill()?;
-    let python = peer.join("bin/python");
+    let site = crate::plug::site(&vllm.join("vllm/bin/python"))?;
+    let python = checkers.join("bin/python");
     let mut story = command(&python, &["-u", "tests/intend/story.py"]);
-    shell::run("from intent to a system", story.env("ONEFILL_BIN", onefill))
-        .context("logs are in the folder named above")
+    let story = story
+        .env("ONEFILL_BIN", onefill)
+        .env("ONEFILL_VLLM", &vllm)
+        .env("ONEFILL_PLUG", site);
+    shell::run("from intent to a system", story).context("logs are in the folder named above")
 }
 
 /// The story of tests/store, with real `LMCache` and Redis clients.
