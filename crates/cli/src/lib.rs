@@ -3,6 +3,7 @@
 
 pub mod config;
 mod demo;
+mod dropin;
 mod engine;
 mod function;
 #[cfg(any(test, fuzzing))]
@@ -14,7 +15,7 @@ mod simulate;
 mod stop;
 mod store;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Arguments or a configuration that can't be used (`EX_USAGE` of sysexits.h).
@@ -46,6 +47,16 @@ enum Command {
     Render(intent::RenderArguments),
     /// The definition of LLMInference, for kubectl apply
     Xrd,
+    /// The store as LMCache's own server is started
+    #[command(name = "lmcache-server", arg_required_else_help = true)]
+    LmcacheServer {
+        /// Address for lm:// clients
+        host: String,
+        /// Its port
+        port: u16,
+        /// Read and not used
+        device: Option<String>,
+    },
     /// The Crossplane composition function
     Function(function::Arguments),
 }
@@ -53,7 +64,18 @@ enum Command {
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words = dropin::translate(std::env::args_os().collect(), &Arguments::command());
+    let words = match words {
+        Ok(words) => words,
+        Err(fault) => {
+            logs::say(format_args!("onefill: {fault}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    for warning in &words.warnings {
+        logs::say(format_args!("onefill: {warning}"));
+    }
+    let arguments = match Arguments::try_parse_from(words.arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             _ = error.print(); // nobody is left to tell if standard error is closed
@@ -69,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => intent::explain(&arguments),
         Command::Render(arguments) => intent::render(&arguments),
         Command::Xrd => Ok(intent::xrd()),
+        // Its arguments were translated into the store's before.
+        Command::LmcacheServer { .. } => Ok(ExitCode::from(EXIT_USAGE)),
         Command::Function(arguments) => function::run(&arguments),
     };
     done.unwrap_or_else(|error| {

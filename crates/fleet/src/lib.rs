@@ -44,13 +44,13 @@ pub enum Discovery {
         /// Where each publishes events, if it is too old to tell.
         feeds: FeedPorts,
     },
-    /// `EndpointSlices` of Kubernetes.
+    /// Pods of Kubernetes.
     Kubernetes {
-        /// Namespace; `None`: the pod's own.
+        /// Namespace; `None`: the router's own.
         namespace: Option<String>,
-        /// Label selector of the slices.
+        /// Label selector of the pods.
         selector: String,
-        /// Port of each replica; `None`: the slice's.
+        /// Port of each replica; `None`: the pod's first.
         port: Option<u16>,
     },
 }

@@ -34,13 +34,13 @@ pub struct Flags {
     /// Port of old events of those replicas [default: each is asked]
     #[arg(long, value_name = "PORT", requires = "dns_events_port")]
     pub dns_replay_port: Option<u16>,
-    /// Label selector of the EndpointSlices that name the replicas
+    /// Label selector of the pods that are the replicas
     #[arg(long, value_name = "SELECTOR")]
     pub kubernetes_selector: Option<String>,
-    /// Namespace of those slices [default: the pod's own]
+    /// Namespace of those pods [default: the router's own]
     #[arg(long, value_name = "NAME", requires = "kubernetes_selector")]
     pub kubernetes_namespace: Option<String>,
-    /// Port of those replicas [default: the slice's]
+    /// Port of those replicas [default: the first of each pod]
     #[arg(long, value_name = "PORT", requires = "kubernetes_selector")]
     pub kubernetes_port: Option<u16>,
     /// Folder with tokenizer.json (and a chat template), or `simulated`; else replicas are asked

@@ -15,7 +15,7 @@ pub enum Replicas {
     File(PathBuf),
     /// A name, the port, and those of event feeds.
     Dns(String, u16, FeedPorts),
-    /// `EndpointSlices`: namespace, selector, port.
+    /// Pods: namespace, selector, port.
     Kubernetes(Option<String>, String, Option<u16>),
 }
 
