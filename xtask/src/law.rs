@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 14] = [
+const LAW: [(&str, &[&str], bool); 16] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -25,11 +25,13 @@ const LAW: [(&str, &[&str], bool); 14] = [
     ("onefill-store", &["wire"], true),
     ("onefill-remote", &["store"], true),
     ("onefill-plan", &["kv", "index", "schedule"], false),
+    ("onefill-control", &["kv"], false),
+    ("onefill-function", &["control"], true),
     (
         "onefill",
         &[
             "kv", "events", "index", "prompt", "schedule", "fleet", "router", "picker", "engine",
-            "wire", "store", "remote", "plan",
+            "wire", "store", "remote", "plan", "control", "function",
         ],
         true,
     ),

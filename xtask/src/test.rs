@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 /// A part of the tests: its name, and what runs it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [&str; 8] = [
-    "lint", "rust", "law", "licences", "store", "vllm", "plug", "pick",
+const PARTS: [&str; 9] = [
+    "lint", "rust", "law", "licences", "intend", "store", "vllm", "plug", "pick",
 ];
 /// Those that need real peers.
-const PEERS: [&str; 4] = ["store", "vllm", "plug", "pick"];
+const PEERS: [&str; 5] = ["intend", "store", "vllm", "plug", "pick"];
 
 /// Runs the parts named in `words`, all where none is named; `--fast` leaves real peers out.
 pub fn run(words: &[&str]) -> Result<()> {
@@ -31,11 +31,12 @@ pub fn run(words: &[&str]) -> Result<()> {
         );
     }
     let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    let steps: [Part; 8] = [
+    let steps: [Part; 9] = [
         ("lint", lint),
         ("law", law),
         ("licences", licences),
         ("rust", rust),
+        ("intend", intend),
         ("store", store),
         ("vllm", vllm),
         ("plug", crate::plug::run),
@@ -148,6 +149,28 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// The stories of tests/intend: what Kubernetes, Crossplane and clients make of a rendered model.
+fn intend() -> Result<()> {
+    let found = peers::intend().and_then(|checkers| Ok((checkers, peers::vllm()?)));
+    let (checkers, vllm) = match found {
+        Ok(found) => found,
+        Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
+        Err(error) => {
+            println!("skipped: intend: {error:#}");
+            return Ok(());
+        }
+    };
+    let onefill = build_onefill()?;
+    let site = crate::plug::site(&vllm.join("vllm/bin/python"))?;
+    let python = checkers.join("bin/python");
+    let mut story = command(&python, &["-u", "tests/intend/story.py"]);
+    let story = story
+        .env("ONEFILL_BIN", onefill)
+        .env("ONEFILL_VLLM", &vllm)
+        .env("ONEFILL_PLUG", site);
+    shell::run("from intent to a system", story).context("logs are in the folder named above")
 }
 
 /// The story of tests/store, with real `LMCache` and Redis clients.

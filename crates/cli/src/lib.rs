@@ -3,9 +3,12 @@
 
 pub mod config;
 mod demo;
+mod dropin;
 mod engine;
+mod function;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod intent;
 mod logs;
 mod picker;
 mod router;
@@ -13,7 +16,7 @@ mod simulate;
 mod stop;
 mod store;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Arguments or a configuration that can't be used (`EX_USAGE` of sysexits.h).
@@ -41,12 +44,41 @@ enum Command {
     Demo(demo::Arguments),
     /// Policies side by side on a trace, on simulated time
     Simulate(Box<simulate::Arguments>),
+    /// What would run for an LLMInference, and why, in words and numbers
+    Explain(intent::ExplainArguments),
+    /// The objects that an LLMInference comes to
+    Render(intent::RenderArguments),
+    /// The definition of LLMInference, for kubectl apply
+    Xrd,
+    /// The store as LMCache's own server is started
+    #[command(name = "lmcache-server", arg_required_else_help = true)]
+    LmcacheServer {
+        /// Address for lm:// clients
+        host: String,
+        /// Its port
+        port: u16,
+        /// Read and not used
+        device: Option<String>,
+    },
+    /// The Crossplane composition function
+    Function(function::Arguments),
 }
 
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words = dropin::translate(std::env::args_os().collect(), &Arguments::command());
+    let words = match words {
+        Ok(words) => words,
+        Err(fault) => {
+            logs::say(format_args!("onefill: {fault}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    for warning in &words.warnings {
+        logs::say(format_args!("onefill: {warning}"));
+    }
+    let arguments = match Arguments::try_parse_from(words.arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             _ = error.print(); // nobody is left to tell if standard error is closed
@@ -60,6 +92,12 @@ pub fn main() -> ExitCode {
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Explain(arguments) => intent::explain(&arguments),
+        Command::Render(arguments) => intent::render(&arguments),
+        Command::Xrd => Ok(intent::xrd()),
+        // Its arguments were translated into the store's before.
+        Command::LmcacheServer { .. } => Ok(ExitCode::from(EXIT_USAGE)),
+        Command::Function(arguments) => function::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));

@@ -16,7 +16,12 @@ pub(crate) enum LogFormat {
 
 /// Starts logging to standard error, at `info` unless `RUST_LOG` says otherwise.
 pub(crate) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    start_at(format, "info");
+}
+
+/// Starts logging at `level` unless `RUST_LOG` says otherwise.
+pub(crate) fn start_at(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

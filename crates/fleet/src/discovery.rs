@@ -1,7 +1,7 @@
 //! Where replicas are found: given, in a file, behind a name.
 
-use crate::{Discovery, ReplicaSpec};
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use crate::{Discovery, FeedPorts, ReplicaSpec};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -51,15 +51,12 @@ async fn look(discovery: Discovery, found: watch::Sender<Vec<ReplicaSpec>>) {
             }
             tokio::time::sleep(INTERVAL).await;
         },
-        Discovery::Dns { name, port } => loop {
+        Discovery::Dns { name, port, feeds } => loop {
             match tokio::net::lookup_host((name.as_str(), port)).await {
                 Ok(addresses) => {
                     let addresses: BTreeSet<_> = addresses.collect();
-                    let spec = |address| ReplicaSpec {
-                        url: format!("http://{address}"),
-                        ..ReplicaSpec::default()
-                    };
-                    tell(addresses.into_iter().map(spec).collect());
+                    let specs = addresses.into_iter().map(|address| named(address, feeds));
+                    tell(specs.collect());
                 }
                 Err(error) => tracing::warn!(name, %error, "the replicas' name can't be resolved"),
             }
@@ -72,6 +69,20 @@ async fn look(discovery: Discovery, found: watch::Sender<Vec<ReplicaSpec>>) {
         } => {
             crate::kubernetes::watch(namespace, &selector, port, &tell).await;
         }
+    }
+}
+
+/// A replica that a name resolved to.
+fn named(address: SocketAddr, feeds: FeedPorts) -> ReplicaSpec {
+    let feed = |port: Option<u16>| {
+        let at = |port| format!("tcp://{}", SocketAddr::new(address.ip(), port));
+        port.map(at)
+    };
+    ReplicaSpec {
+        url: format!("http://{address}"),
+        events: feed(feeds.events),
+        replay: feed(feeds.replay),
+        ..ReplicaSpec::default()
     }
 }
 
@@ -110,6 +121,18 @@ fn parse_line(line: &str) -> Option<ReplicaSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_gives_replicas_and_their_feeds() {
+        let feeds = FeedPorts {
+            events: Some(5557),
+            replay: None,
+        };
+        let spec = named("10.0.0.1:8000".parse().unwrap(), feeds);
+        assert_eq!(spec.url, "http://10.0.0.1:8000");
+        assert_eq!(spec.events.as_deref(), Some("tcp://10.0.0.1:5557"));
+        assert_eq!(spec.replay, None);
+    }
 
     #[test]
     fn a_file_names_a_replica_a_line() {

@@ -44,16 +44,27 @@ pub enum Discovery {
         name: String,
         /// Port of each replica.
         port: u16,
+        /// Where each publishes events, if it is too old to tell.
+        feeds: FeedPorts,
     },
-    /// `EndpointSlices` of Kubernetes.
+    /// Pods of Kubernetes.
     Kubernetes {
-        /// Namespace; `None`: the pod's own.
+        /// Namespace; `None`: the router's own.
         namespace: Option<String>,
-        /// Label selector of the slices.
+        /// Label selector of the pods.
         selector: String,
-        /// Port of each replica; `None`: the slice's.
+        /// Port of each replica; `None`: the pod's first.
         port: Option<u16>,
     },
+}
+
+/// Ports of a replica's event publisher; what is `None` is asked of the replica.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FeedPorts {
+    /// Of its events.
+    pub events: Option<u16>,
+    /// Of old ones.
+    pub replay: Option<u16>,
 }
 
 /// A replica as configured: what is `None` is asked of the replica.

@@ -4,7 +4,7 @@ use super::{
     Faults, Replicas, Settings,
     settings::{address, dns, policy, url},
 };
-use onefill_fleet::ReplicaSpec;
+use onefill_fleet::{FeedPorts, ReplicaSpec};
 use std::path::PathBuf;
 
 /// What may be said on the command line.
@@ -28,13 +28,19 @@ pub struct Flags {
     /// A (headless) service whose addresses are the replicas
     #[arg(long, value_name = "NAME:PORT")]
     pub dns: Option<String>,
-    /// Label selector of the EndpointSlices that name the replicas
+    /// Port of the events of those replicas [default: each is asked]
+    #[arg(long, value_name = "PORT", requires = "dns")]
+    pub dns_events_port: Option<u16>,
+    /// Port of old events of those replicas [default: each is asked]
+    #[arg(long, value_name = "PORT", requires = "dns_events_port")]
+    pub dns_replay_port: Option<u16>,
+    /// Label selector of the pods that are the replicas
     #[arg(long, value_name = "SELECTOR")]
     pub kubernetes_selector: Option<String>,
-    /// Namespace of those slices [default: the pod's own]
+    /// Namespace of those pods [default: the router's own]
     #[arg(long, value_name = "NAME", requires = "kubernetes_selector")]
     pub kubernetes_namespace: Option<String>,
-    /// Port of those replicas [default: the slice's]
+    /// Port of those replicas [default: the first of each pod]
     #[arg(long, value_name = "PORT", requires = "kubernetes_selector")]
     pub kubernetes_port: Option<u16>,
     /// Folder with tokenizer.json (and a chat template), or `simulated`; else replicas are asked
@@ -104,11 +110,12 @@ impl Flags {
         let mut found = Vec::new();
         found.extend(self.replicas_file.clone().map(Replicas::File));
         if let Some(text) = &self.dns {
-            found.extend(
-                faults
-                    .keep("--dns", dns(text))
-                    .map(|(name, port)| Replicas::Dns(name, port)),
-            );
+            let feeds = FeedPorts {
+                events: self.dns_events_port,
+                replay: self.dns_replay_port,
+            };
+            let named = faults.keep("--dns", dns(text));
+            found.extend(named.map(|(name, port)| Replicas::Dns(name, port, feeds)));
         }
         found.extend(self.kubernetes_selector.clone().map(|selector| {
             Replicas::Kubernetes(

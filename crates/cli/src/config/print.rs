@@ -75,7 +75,11 @@ fn replicas(root: &mut Table, replicas: &Replicas) {
             );
         }
         Replicas::File(file) => put(&mut discovery, "file", path(file)),
-        Replicas::Dns(name, port) => put(&mut discovery, "dns", format!("{name}:{port}")),
+        Replicas::Dns(name, port, feeds) => {
+            put(&mut discovery, "dns", format!("{name}:{port}"));
+            put_some(&mut discovery, "events_port", feeds.events.map(i64::from));
+            put_some(&mut discovery, "replay_port", feeds.replay.map(i64::from));
+        }
         Replicas::Kubernetes(namespace, selector, port) => {
             let mut table = Table::new();
             put_some(&mut table, "namespace", namespace.as_deref());

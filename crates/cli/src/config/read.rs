@@ -5,7 +5,7 @@ use super::{
     reader::{Reading, Table},
     settings::{address, dns, endpoint, policy, url},
 };
-use onefill_fleet::ReplicaSpec;
+use onefill_fleet::{FeedPorts, ReplicaSpec};
 use onefill_router::{CircuitLimits, Limits, Timeouts};
 use std::{path::PathBuf, time::Duration};
 use toml::de::DeTable;
@@ -87,11 +87,19 @@ fn replicas(settings: &mut Settings, root: &Table<'_, '_>) {
             .text("file")
             .map(|path| Replicas::File(path.into())),
     );
-    found.extend(
-        discovery
-            .parsed("dns", dns)
-            .map(|(name, port)| Replicas::Dns(name, port)),
-    );
+    let port = |key| {
+        let number = discovery.number(key, 1..=u64::from(u16::MAX));
+        number.and_then(|port| u16::try_from(port).ok())
+    };
+    let feeds = FeedPorts {
+        events: port("events_port"),
+        replay: port("replay_port"),
+    };
+    let named = discovery.parsed("dns", dns);
+    if named.is_none() && feeds != FeedPorts::default() {
+        discovery.fault("events_port", "discovery: ports of feeds are for dns");
+    }
+    found.extend(named.map(|(name, port)| Replicas::Dns(name, port, feeds)));
     if discovery.has("kubernetes") {
         let table = discovery.table("kubernetes");
         let namespace = table.text("namespace");

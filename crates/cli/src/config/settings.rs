@@ -1,6 +1,6 @@
 //! What a configuration comes to.
 
-use onefill_fleet::{Discovery, FleetConfig, ReplicaSpec};
+use onefill_fleet::{Discovery, FeedPorts, FleetConfig, ReplicaSpec};
 use onefill_kv::KeySeed;
 use onefill_router::{CircuitLimits, Limits, Timeouts};
 use onefill_schedule::Policy;
@@ -13,9 +13,9 @@ pub enum Replicas {
     Static(Vec<ReplicaSpec>),
     /// A watched file.
     File(PathBuf),
-    /// A name, and the port.
-    Dns(String, u16),
-    /// `EndpointSlices`: namespace, selector, port.
+    /// A name, the port, and those of event feeds.
+    Dns(String, u16, FeedPorts),
+    /// Pods: namespace, selector, port.
     Kubernetes(Option<String>, String, Option<u16>),
 }
 
@@ -95,7 +95,7 @@ impl Settings {
             discovery: match self.replicas.clone() {
                 Replicas::Static(replicas) => Discovery::Static(replicas),
                 Replicas::File(path) => Discovery::File(path),
-                Replicas::Dns(name, port) => Discovery::Dns { name, port },
+                Replicas::Dns(name, port, feeds) => Discovery::Dns { name, port, feeds },
                 Replicas::Kubernetes(namespace, selector, port) => Discovery::Kubernetes {
                     namespace,
                     selector,
