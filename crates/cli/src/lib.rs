@@ -1,16 +1,19 @@
 //! The `onefill` program: arguments, configuration, logs; one file a subcommand.
 #![forbid(unsafe_code)]
 
+mod advise;
 pub mod config;
 mod demo;
 mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod logs;
+mod plan;
 mod router;
 mod simulate;
 mod stop;
 mod store;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,6 +41,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Policies side by side on a trace, on simulated time
     Simulate(Box<simulate::Arguments>),
+    /// What each option would bring to a fleet, from what was asked of it
+    Advise(Box<advise::Arguments>),
+    /// How big, and whether it pays: sizes of a model's cache and the section that asks for them
+    Plan(Box<plan::Arguments>),
 }
 
 /// Runs the program with the arguments of this process.
@@ -56,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Advise(arguments) => advise::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));

@@ -9,11 +9,11 @@ use crate::{
 };
 use anyhow::Context as _;
 use file::{Door, File};
+use onefill_evict::Choice;
 use onefill_store::{
     Config, Listener, Speaks, StoreConfig,
     disk::DiskConfig,
     door::{NativeOptions, Profile, RespOptions},
-    policy,
 };
 use std::{
     net::TcpListener,
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     disk_size: usize,
     /// What goes first when memory is full: lru or s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
-    policy: policy::Choice,
+    policy: Choice,
     /// How long a block stays readable after a client was told that it is there
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     lease_seconds: u64,
@@ -81,8 +81,8 @@ pub(crate) struct Arguments {
 /// Blocks that wait to be written to disk take at most one part in this many of the memory.
 const DISK_QUEUE_SHARE: usize = 4;
 
-fn choice(text: &str) -> Result<policy::Choice, String> {
-    let mut all = policy::Choice::ALL.into_iter();
+fn choice(text: &str) -> Result<Choice, String> {
+    let mut all = Choice::ALL.into_iter();
     all.find(|choice| choice.name() == text)
         .ok_or_else(|| "expected lru or s3-fifo".to_owned())
 }

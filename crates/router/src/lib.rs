@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod headers;
 mod metrics;
 mod models;
+mod observe;
 mod pick;
 mod prompt;
 mod queue;

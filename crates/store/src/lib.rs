@@ -1,7 +1,7 @@
 //! Blocks in tiers: admission, placement, eviction, leases.
 //!
 //! ```text
-//! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (policy: which goes next)
+//! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (onefill-evict: which goes next)
 //!                                  -> memory    where their bytes lie
 //!                                  -> disk      where they lie too, behind memory
 //! ```
@@ -18,8 +18,6 @@ mod ledger;
 pub mod memory;
 mod metrics;
 mod namespace;
-mod paged;
-pub mod policy;
 mod serve;
 mod store;
 
