@@ -1,10 +1,11 @@
 //! Line 2: N isolated caches behind a router hit nearly what one cache of their size would.
 
-use crate::{lru::hits, traces};
+use crate::traces;
+use onefill_evict::Choice;
 use onefill_plan::{
-    cache::Eviction,
     policy::Name,
     sim::{Config, Outcome, Rates, Shape, simulate},
+    sizing::hit_ratio,
     trace::Trace,
 };
 use onefill_schedule::Policy;
@@ -83,7 +84,7 @@ fn one_size(trace: &Trace, name: &str, prefill_tokens_s: f64, total: u64) -> Vec
         },
         ..Config::default()
     };
-    let global = hits(trace, trace.blocks_of(total), Eviction::Lru, 0.0);
+    let global = hit_ratio(trace, trace.blocks_of(total), Choice::Lru, 0.0);
     print!(
         "  {:>4} M  one cache {:.2}",
         total / 1_000_000,

@@ -1,7 +1,7 @@
 //! `onefill demo`: the same requests through a router in front of the same replicas, first in
 //! turn (round-robin), then by what each replica holds (kv); a table and a report of both.
 
-mod client;
+pub(crate) mod client;
 mod dice;
 mod drive;
 mod figures;
@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
     /// Where the report goes [default: onefill-demo.html in the folder for temporary files]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Requests that share nothing: what it is like where routing can bring nothing
+    #[arg(long)]
+    unrelated: bool,
+    /// Records each run in a folder of its own below this one, for `onefill advise`
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
     /// One JSON object on standard output instead of the table
     #[arg(long)]
     json: bool,
@@ -97,7 +103,10 @@ async fn show(arguments: &Arguments) -> anyhow::Result<usize> {
         },
         simulated: !arguments.vllm,
         seed: arguments.seed,
-        workload: Workload::new(arguments.seed, requests, &scale),
+        workload: match arguments.unrelated {
+            true => Workload::unrelated(arguments.seed, requests, &scale),
+            false => Workload::new(arguments.seed, requests, &scale),
+        },
     };
     let (runs, door, fleet) = both(arguments, &setting).await?;
     let figures: Vec<Figures> = runs.iter().map(Figures::of).collect();
@@ -149,7 +158,11 @@ async fn both(arguments: &Arguments, setting: &Setting) -> anyhow::Result<(Vec<R
             // Fresh ones: nothing of the run before is in their caches.
             None => simulated::start(arguments.seed).await?,
         };
-        let door = Door::open(policy, &fleet).await?;
+        let folder = arguments
+            .record
+            .as_ref()
+            .map(|folder| folder.join(policy.name()));
+        let door = Door::open(policy, &fleet, folder).await?;
         let bar = progress.begin(policy.name());
         let run = drive::run(&setting.workload, policy, &door, &fleet, &bar).await;
         bar.end(&Figures::of(&run));

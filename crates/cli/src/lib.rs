@@ -1,6 +1,7 @@
 //! The `onefill` program: arguments, configuration, logs; one file a subcommand.
 #![forbid(unsafe_code)]
 
+mod advise;
 pub mod config;
 mod demo;
 mod dropin;
@@ -11,10 +12,12 @@ pub mod fuzzing;
 mod intent;
 mod logs;
 mod picker;
+mod plan;
 mod router;
 mod simulate;
 mod stop;
 mod store;
+mod trace;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
@@ -62,6 +65,10 @@ enum Command {
     },
     /// The Crossplane composition function
     Function(function::Arguments),
+    /// What each option would bring to a fleet, from what was asked of it
+    Advise(Box<advise::Arguments>),
+    /// How big, and whether it pays: sizes of a model's cache and the section that asks for them
+    Plan(Box<plan::Arguments>),
 }
 
 /// Runs the program with the arguments of this process.
@@ -98,6 +105,8 @@ pub fn main() -> ExitCode {
         // Its arguments were translated into the store's before.
         Command::LmcacheServer { .. } => Ok(ExitCode::from(EXIT_USAGE)),
         Command::Function(arguments) => function::run(&arguments),
+        Command::Advise(arguments) => advise::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         logs::say(format_args!("onefill: {error:#}"));

@@ -7,7 +7,7 @@ use crate::{EXIT_USAGE, config::Faults, logs, router::stop_on_signal};
 use anyhow::Context as _;
 pub(crate) use flags::Arguments;
 use flags::{Endpoints, Picks, Tls};
-use onefill_fleet::{Discovery, FleetConfig, ReplicaSpec};
+use onefill_fleet::{Discovery, FeedPorts, FleetConfig, ReplicaSpec};
 use onefill_kv::KeySeed;
 use onefill_picker::{
     Config, Limits, Listeners, Timeouts, files,
@@ -101,7 +101,11 @@ fn places(endpoints: &Endpoints, setup: Option<&Setup>, faults: &mut Faults) -> 
     }
     let replicas = endpoints.replicas_file.clone().map(Discovery::File);
     let named = endpoints.dns.clone();
-    let named = named.map(|(name, port)| Discovery::Dns { name, port });
+    let named = named.map(|(name, port)| Discovery::Dns {
+        name,
+        port,
+        feeds: FeedPorts::default(),
+    });
     found.extend(replicas.into_iter().chain(named).map(Places::Known));
     let in_setup = setup.and_then(|setup| setup.discovery.as_ref());
     let files = in_setup.map(|file| &file.path).into_iter();
@@ -198,6 +202,7 @@ async fn serve(
         index_memory_bytes: arguments.endpoints.index_memory_bytes,
         load_interval_max: arguments.endpoints.load_interval_max,
         probe_timeout: Duration::from_secs(2),
+        snapshot: None,
     };
     let fleet = onefill_fleet::start(fleet, fleet_end);
     if let (Some(acceptor), Some(folder), true) = (

@@ -9,6 +9,7 @@ use crate::{
 use anyhow::Context as _;
 use onefill_kv::KeySeed;
 use onefill_prompt::Prompter;
+use onefill_record::Recorder;
 use onefill_router::{Config, Listeners, Tokenizers, tls};
 use std::{
     collections::HashMap,
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         logs::print(&config::print(&settings));
         return Ok(ExitCode::SUCCESS);
     }
-    let config = build(&settings, &mut faults);
+    let mut config = build(&settings, &mut faults);
     if !faults.0.is_empty() {
         logs::say(format_args!(
             "{faults}{} fault(s) in the configuration",
@@ -59,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         logs::say(format_args!("the configuration is good"));
         return Ok(ExitCode::SUCCESS);
     }
+    config.record = recorder(&settings, config.seed)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -113,6 +115,19 @@ fn build(settings: &Settings, faults: &mut Faults) -> Config {
         threads: settings.threads.unwrap_or(cores),
         ..Config::new(settings.policy, KeySeed(seed))
     }
+}
+
+fn recorder(settings: &Settings, seed: KeySeed) -> anyhow::Result<Option<Recorder>> {
+    let Some(folder) = &settings.record else {
+        return Ok(None);
+    };
+    let recorder = Recorder::start(onefill_record::Config {
+        folder: folder.clone(),
+        bytes_max: settings.record_bytes,
+        seed,
+        policy: settings.policy.name(),
+    })?;
+    Ok(Some(recorder))
 }
 
 fn tokenizers(settings: &Settings, faults: &mut Faults) -> Tokenizers {

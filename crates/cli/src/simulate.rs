@@ -1,15 +1,17 @@
 //! `onefill simulate`: policies side by side on a trace, on simulated time.
 
-use crate::{EXIT_USAGE, logs};
+use crate::{
+    EXIT_USAGE, logs,
+    trace::{TraceFlags, unknown},
+};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use onefill_evict::Choice;
 use onefill_plan::{
-    cache::Eviction,
-    generate::{Kind, Volume, generate},
     policy,
     report::{self, Section},
     sim::{Config, Engine, Outcome, Rates, Shape, simulate},
-    trace::{Format, FormatOptions, Trace, read},
+    trace::Trace,
 };
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -18,9 +20,8 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 pub(crate) struct Arguments {
     /// A trace file (gzip or not), or a generator: chat, rag, agent, batch, unrelated, small-fleet
     trace: String,
-    /// mooncake, claude or azure; found out where not given
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
+    #[command(flatten)]
+    source: TraceFlags,
     /// Replicas
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     replicas: u16,
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
         default_value = "all"
     )]
     policy: Vec<String>,
-    /// Which blocks leave a full cache
+    /// Which blocks leave a full store: lru, s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru")]
     eviction: String,
     /// queue (one prefill after another) or batching (steps, as an engine's)
@@ -62,15 +63,6 @@ pub(crate) struct Arguments {
     /// Share of the requests that only warms the caches, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     warm_up: f64,
-    /// Requests that a generator makes
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    requests: usize,
-    /// Requests a second that a generator makes
-    #[arg(long, value_name = "N", default_value_t = 20.0)]
-    per_s: f64,
-    /// Seed of all chance
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
     /// JSON on standard output
     #[arg(long)]
     json: bool,
@@ -89,13 +81,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    let trace = trace(arguments)?;
+    let trace = arguments.source.open(&arguments.trace)?;
     let shapes = topologies(config.shape);
     let bar = progress(trace.requests.len() * policies.len() * shapes.len());
     let mut sections = Vec::new();
     for (title, shape) in shapes {
         let config = Config { shape, ..config };
-        let one = |name: &policy::Name| run_one(&trace, &config, *name, arguments.seed, &bar);
+        let one =
+            |name: &policy::Name| run_one(&trace, &config, *name, arguments.source.seed, &bar);
         sections.push(Section {
             title,
             outcomes: policies.iter().map(one).collect(),
@@ -121,11 +114,11 @@ fn understood(arguments: &Arguments) -> Result<(Vec<policy::Name>, Config), Vec<
             )),
         }
     }
-    let eviction = Eviction::ALL
+    let eviction = Choice::ALL
         .into_iter()
         .find(|each| each.name() == arguments.eviction);
     if eviction.is_none() {
-        let names = Eviction::ALL.map(Eviction::name);
+        let names = Choice::ALL.map(Choice::name);
         faults.push(unknown("eviction", &arguments.eviction, names));
     }
     let engine = match arguments.engine.as_str() {
@@ -161,41 +154,10 @@ fn understood(arguments: &Arguments) -> Result<(Vec<policy::Name>, Config), Vec<
         },
         engine,
         eviction,
-        store_eviction: eviction,
         event_delay: Duration::from_secs_f64(arguments.event_delay_ms.max(0.0) / 1e3),
         warm_up: arguments.warm_up,
     };
     Ok((policies, config))
-}
-
-fn unknown<const N: usize>(what: &str, name: &str, known: [&str; N]) -> String {
-    format!("no {what} {name:?}: there are {}", known.join(", "))
-}
-
-fn trace(arguments: &Arguments) -> anyhow::Result<Trace> {
-    let name = arguments.trace.as_str();
-    if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) {
-        let volume = Volume {
-            requests: arguments.requests,
-            per_s: arguments.per_s,
-            seed: arguments.seed,
-            ..Volume::default()
-        };
-        return Ok(generate(kind, &volume));
-    }
-    let format = match &arguments.format {
-        Some(named) => {
-            let found = Format::ALL.into_iter().find(|each| each.name() == named);
-            let names = Format::ALL.map(Format::name);
-            Some(found.with_context(|| unknown("format", named, names))?)
-        }
-        None => None,
-    };
-    let bytes = std::fs::read(name).with_context(|| format!("reading {name}"))?;
-    let mut options = FormatOptions::default();
-    options.claude.seed = arguments.seed;
-    options.azure.seed = arguments.seed;
-    read(name, &bytes, format, &options).with_context(|| format!("reading {name}"))
 }
 
 /// With fewer tiers first: what each tier adds can be seen.

@@ -10,12 +10,12 @@ use crate::{
 };
 use anyhow::Context as _;
 use file::{Door, File};
+use onefill_evict::Choice;
 use onefill_remote::{Place, PlaceError};
 use onefill_store::{
     Admins, Config, Listener, Speaks, StoreConfig, Tls, TlsFiles,
     disk::DiskConfig,
     door::{NativeOptions, Profile, RespOptions},
-    policy,
     remote::RemoteConfig,
 };
 use std::{
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     remote: Option<String>,
     /// What goes first when memory is full: lru or s3-fifo
     #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
-    policy: policy::Choice,
+    policy: Choice,
     /// How long a block stays readable after a client was told that it is there
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     lease_seconds: u64,
@@ -134,8 +134,8 @@ impl Arguments {
 /// that wait for the remote as much.
 const QUEUE_SHARE: usize = 4;
 
-fn choice(text: &str) -> Result<policy::Choice, String> {
-    let mut all = policy::Choice::ALL.into_iter();
+fn choice(text: &str) -> Result<Choice, String> {
+    let mut all = Choice::ALL.into_iter();
     all.find(|choice| choice.name() == text)
         .ok_or_else(|| "expected lru or s3-fifo".to_owned())
 }

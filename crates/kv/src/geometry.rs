@@ -10,9 +10,11 @@
 
 mod cache_dtype;
 mod config;
+mod dims;
 
 pub use cache_dtype::CacheDtype;
 use config::Config;
+pub use dims::ModelDims;
 
 /// Shape of what a model keeps of each token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,20 +74,27 @@ impl KvGeometry {
     pub fn from_config(config_json: &str, cache: CacheDtype) -> Result<Self, GeometryError> {
         let config = Config::parse(config_json)?;
         let attention = config.attention()?;
-        let element_bytes = || match cache.element_bytes() {
-            Some(bytes) => Ok(bytes),
-            None => config.element_bytes(),
+        let own = match cache {
+            CacheDtype::Auto => attention.elements() * config.element_bytes()?,
+            _ => 0,
         };
-        let layer_bytes = match (attention, cache) {
-            (Attention::Latent { .. }, CacheDtype::Fp8DsMla) => FP8_DS_MLA_BYTES,
-            (_, CacheDtype::Fp8DsMla) => return Err(GeometryError::NeedsLatent(cache.name())),
-            _ => attention.elements() * element_bytes()?,
-        };
-        Ok(Self {
+        let kept = Self {
             layers: config.layers()?,
             attention,
-            layer_bytes,
-        })
+            layer_bytes: own,
+        };
+        kept.with(cache)
+    }
+
+    /// The same with another element type; with "auto" as it is.
+    pub fn with(mut self, cache: CacheDtype) -> Result<Self, GeometryError> {
+        self.layer_bytes = match (self.attention, cache, cache.element_bytes()) {
+            (Attention::Latent { .. }, CacheDtype::Fp8DsMla, _) => FP8_DS_MLA_BYTES,
+            (_, CacheDtype::Fp8DsMla, _) => return Err(GeometryError::NeedsLatent(cache.name())),
+            (_, _, Some(bytes)) => self.attention.elements() * bytes,
+            (_, _, None) => self.layer_bytes,
+        };
+        Ok(self)
     }
 
     /// Bytes that a replica keeps of one token.

@@ -1,5 +1,5 @@
-//! A replica's (or the store's) cache of blocks, as vLLM keeps its own: running requests pin their
-//! chains; what is let go stays until room is needed, tails before heads.
+//! A replica's cache of blocks, as vLLM keeps its own: running requests pin their chains; what is
+//! let go stays until room is needed; then what was used longest ago leaves, tails before heads.
 
 mod lists;
 
@@ -7,30 +7,9 @@ use hashbrown::HashMap;
 use lists::{Lists, NONE};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Which unpinned block leaves when room is needed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Eviction {
-    /// The least recently used.
-    #[default]
-    Lru,
-}
-
-impl Eviction {
-    /// All of them.
-    pub const ALL: [Self; 1] = [Self::Lru];
-
-    /// The name used in flags.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lru => "lru",
-        }
-    }
-}
-
 /// Block numbers are dense: a multiply spreads them.
 #[derive(Default, Debug, Clone, Copy)]
-struct NumberHasher(u64);
+pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn finish(&self) -> u64 {
@@ -73,10 +52,7 @@ pub struct Cache {
 impl Cache {
     /// A cache of so many blocks.
     #[must_use]
-    pub fn new(capacity_blocks: usize, eviction: Eviction) -> Self {
-        match eviction {
-            Eviction::Lru => {}
-        }
+    pub fn new(capacity_blocks: usize) -> Self {
         Self {
             capacity: capacity_blocks,
             reserved: 0,

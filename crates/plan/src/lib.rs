@@ -5,10 +5,13 @@
 //! arguments give the same figures.
 #![forbid(unsafe_code)]
 
+pub mod advise;
 pub mod cache;
 pub mod generate;
 pub mod policy;
 pub mod random;
 pub mod report;
+pub mod shelf;
 pub mod sim;
+pub mod sizing;
 pub mod trace;

@@ -12,7 +12,7 @@ mod world;
 pub use measure::{Outcome, Percentiles};
 pub use world::simulate;
 
-use crate::cache::Eviction;
+use onefill_evict::Choice;
 use std::time::Duration;
 
 /// How big the fleet is.
@@ -96,10 +96,8 @@ pub struct Config {
     pub rates: Rates,
     /// How a replica spends time.
     pub engine: Engine,
-    /// Which blocks leave a replica's cache.
-    pub eviction: Eviction,
-    /// Which blocks leave the store.
-    pub store_eviction: Eviction,
+    /// Which blocks leave the store; a replica's own tiers are the engine's matter.
+    pub eviction: Choice,
     /// Time until the index hears of a change.
     pub event_delay: Duration,
     /// Share of the requests, from the first on, that only warm the caches.

@@ -5,12 +5,14 @@ mod claude;
 mod format;
 mod mooncake;
 mod names;
+mod record;
 
 pub use azure::{AzureOptions, azure};
 pub use claude::{ClaudeOptions, claude};
 pub use format::{Format, FormatOptions, read};
 pub use mooncake::mooncake;
 pub use names::Names;
+pub use record::{Recorded, recorded};
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use onefill_kv::KeySeed;
 use onefill_prompt::Prompter;
+use onefill_record::Recorder;
 use onefill_schedule::Policy;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,6 +30,8 @@ pub struct Config {
     /// Threads that serve, each with a runtime and connections of its own; 0: all on the caller's
     /// runtime (tests, programs that embed a router).
     pub threads: usize,
+    /// Where requests are recorded, without a word of them; `None`: nowhere.
+    pub record: Option<Recorder>,
 }
 
 impl Config {
@@ -46,6 +49,7 @@ impl Config {
             tls: None,
             upstream_tls: None,
             threads: 0,
+            record: None,
         }
     }
 }

@@ -17,6 +17,9 @@ use onefill_schedule::{Candidate, Explained};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+/// Most of a record that one answer carries.
+const PAGE_BYTES_MAX: u64 = 64 << 20;
+
 /// A request body in, each candidate with its terms out; nothing is sent on or booked. The door
 /// is `?path=`, or guessed from the body.
 pub(crate) async fn route(app: &App, parts: &Parts, body: &Bytes) -> Result<Reply, Cause> {
@@ -110,6 +113,24 @@ fn excluded(app: &App, serving: &Serving) -> Vec<Value> {
         .iter()
         .filter_map(|member| line(member))
         .collect()
+}
+
+/// The newest files of the record, if there is one.
+pub(crate) async fn record(app: &App) -> Result<Reply, Cause> {
+    let none =
+        || Cause::UnknownPath("/debug/record (the router was started without --record)".into());
+    let recorder = app.config.record.clone().ok_or_else(none)?;
+    let reading = move || {
+        recorder.flush();
+        onefill_record::read_newest(recorder.folder(), PAGE_BYTES_MAX)
+    };
+    match tokio::task::spawn_blocking(reading).await {
+        Ok(Ok(text)) => Ok(reply::whole(StatusCode::OK, "application/x-ndjson", text)),
+        read => {
+            tracing::warn!(?read, "the record can't be read");
+            Err(Cause::BadRequest("the record can't be read".into()))
+        }
+    }
 }
 
 /// What is known of each replica, by the fleet and by the router.

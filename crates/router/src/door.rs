@@ -20,6 +20,8 @@ pub(crate) enum Target {
     DebugRoute,
     /// What is known of each replica.
     DebugFleet,
+    /// The record of late.
+    DebugRecord,
     /// Takes a replica out of the choice, or back in.
     Drain,
     /// Nothing.
@@ -37,6 +39,7 @@ pub(crate) fn target(method: &Method, path: &str) -> Target {
         "/metrics" => Target::Metrics,
         "/debug/route" => Target::DebugRoute,
         "/debug/fleet" => Target::DebugFleet,
+        "/debug/record" => Target::DebugRecord,
         "/debug/drain" => Target::Drain,
         _ if path.starts_with("/v1/") => Target::Forward(Door::of(path)),
         _ => Target::Unknown,

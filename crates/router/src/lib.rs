@@ -26,6 +26,7 @@ mod forward;
 mod headers;
 mod metrics;
 mod models;
+mod observe;
 mod pick;
 mod prompt;
 mod queue;

@@ -112,7 +112,15 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) queued: Gauge,
     pub(crate) connections: Gauge,
+    pub(crate) record: RecordCounters,
     replicas: ReplicaFamilies,
+}
+
+/// Requests in the record and beside it.
+#[derive(Debug)]
+pub(crate) struct RecordCounters {
+    pub(crate) kept: Counter,
+    pub(crate) left_out: Counter,
 }
 
 /// Families with a series for each replica.
@@ -215,6 +223,7 @@ impl Metrics {
             in_flight: made.add("in_flight", "Requests being answered"),
             queued: made.add("queued", "Requests waiting for one of those to end"),
             connections: made.add("connections", "Connections of clients"),
+            record: RecordCounters::new(&mut made),
             replicas: ReplicaFamilies::new(&mut made),
             registry: made.registry,
         }
@@ -286,6 +295,18 @@ impl Metrics {
         self.replicas.failures.remove(&replica.labels);
         self.replicas.in_flight.remove(&replica.labels);
         self.replicas.circuit_open.remove(&replica.labels);
+    }
+}
+
+impl RecordCounters {
+    fn new(made: &mut Maker) -> Self {
+        Self {
+            kept: made.add("recorded", "Requests that went into the record"),
+            left_out: made.add(
+                "unrecorded",
+                "Requests left out of the record: its queue was full, or its disk failed",
+            ),
+        }
     }
 }
 

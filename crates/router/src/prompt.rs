@@ -35,6 +35,8 @@ pub(crate) struct Question {
     /// Whether the keys were made from the engine's own tokens.
     pub(crate) exact: bool,
     pub(crate) source: TokenSource,
+    /// Keys for the record alone, where the policy needs none.
+    aside: Option<Keys>,
 }
 
 /// Keys of one block size.
@@ -80,19 +82,24 @@ pub(crate) async fn question(
         lora: serving.lora.as_deref(),
         salt: asked.cache_salt.as_deref(),
     };
+    let from = Source {
+        app,
+        asked,
+        door: request.0,
+        body: request.1,
+        serving,
+    };
     let (source, keys) = match app.config.policy {
-        Policy::Kv => {
-            let source = Source {
-                app,
-                asked,
-                door: request.0,
-                body: request.1,
-                serving,
-            };
-            tokens::keys(&source, &sizes, space).await
-        }
+        Policy::Kv => tokens::keys(&from, &sizes, space).await,
         Policy::Prefix => (TokenSource::Text, text_keys(asked, &sizes, space)),
         _ => (TokenSource::Size, SmallVec::new()),
+    };
+    let aside = match (&app.config.record, keys.is_empty()) {
+        (Some(_), true) => {
+            let made = tokens::keys_aside(&from, &sizes, space).await;
+            made.into_iter().next()
+        }
+        _ => None,
     };
     app.metrics.prompt(source);
     let exact = keys.first().is_some_and(|keys: &Keys| keys.keyed.exact);
@@ -101,6 +108,7 @@ pub(crate) async fn question(
         keys,
         exact,
         source,
+        aside,
     }
 }
 
@@ -149,6 +157,11 @@ fn block_sizes(serving: &Serving) -> SmallVec<[u32; 2]> {
 }
 
 impl Question {
+    /// The keys that go into the record.
+    pub(crate) fn recorded(&self) -> Option<&Keys> {
+        self.keys.first().or(self.aside.as_ref())
+    }
+
     /// The keys that fit a replica's block size.
     pub(crate) fn keys_of(&self, status: &Status) -> Option<&Keys> {
         match status.block_tokens {

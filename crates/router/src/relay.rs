@@ -2,7 +2,13 @@
 //! A client that leaves drops it: the connection to the replica is closed, which cancels there.
 
 use crate::{
-    app::App, check::Sample, prompt::Question, queue::Place, roster::Member, upstream::Link,
+    app::App,
+    check::Sample,
+    observe::{Seen, observe},
+    prompt::Question,
+    queue::Place,
+    roster::Member,
+    upstream::Link,
 };
 use bytes::Bytes;
 use http::{
@@ -19,7 +25,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time::Sleep;
 
@@ -32,6 +38,8 @@ pub(crate) struct Booking {
     question: Arc<Question>,
     sample: Option<Sample>,
     arrived: Instant,
+    /// From the arrival to the first byte of the answer, once it is there.
+    first: Option<Duration>,
     /// The end of the answer, where it may tell the usage.
     tail: Option<Tail>,
 }
@@ -54,6 +62,7 @@ impl Booking {
             question: Arc::clone(question),
             sample: None,
             arrived,
+            first: None,
             tail: None,
         }
     }
@@ -77,10 +86,9 @@ impl Booking {
         if let Some(ticket) = &self.ticket {
             self.app.scheduler.first_byte(self.app.now(), ticket);
         }
-        self.app
-            .metrics
-            .first_byte
-            .observe(self.arrived.elapsed().as_secs_f64());
+        let first = self.arrived.elapsed();
+        self.first = Some(first);
+        self.app.metrics.first_byte.observe(first.as_secs_f64());
         self.app
             .metrics
             .prompt_tokens
@@ -125,6 +133,16 @@ impl Booking {
         self.app
             .scheduler
             .finished(self.app.now(), ticket, ended, usage);
+        let seen = Seen {
+            member: &self.member,
+            question: &self.question,
+            receipt: &self.receipt,
+            arrived: self.arrived,
+            first: self.first,
+            usage,
+            ended,
+        };
+        observe(&self.app, &seen);
         if ended == Ended::Done {
             self.app
                 .metrics

@@ -161,9 +161,10 @@ async fn dispatch(
         Target::Metrics if !elsewhere => Ok(admin::metrics(app)),
         Target::Drain if !elsewhere => admin::drain(app, request.method(), request.uri().query()),
         Target::DebugFleet => Ok(debug::fleet(app)),
+        Target::DebugRecord if !elsewhere => debug::record(app).await,
         Target::DebugRoute => debug_route(app, request).await,
         Target::Forward(door) => send_on(app, request, door).await,
-        Target::Metrics | Target::Drain | Target::Unknown => {
+        Target::Metrics | Target::Drain | Target::DebugRecord | Target::Unknown => {
             Err(Cause::UnknownPath(request.uri().path().to_owned()))
         }
     }

@@ -66,6 +66,24 @@ pub(crate) async fn keys<'s>(
     or_text(source, sizes, space)
 }
 
+/// Keys for the record alone: nobody is asked for them.
+pub(crate) async fn keys_aside<'s>(
+    source: &Source<'_>,
+    sizes: &[u32],
+    space: impl Fn(u32) -> Namespace<'s>,
+) -> Made {
+    if let Some(prompter) = source.prompter()
+        && !source.asked.multimodal
+        && let Ok(made) = source.local(prompter, sizes, &space).await
+    {
+        return made;
+    }
+    match source.given() {
+        Some(tokens) => keyed(tokens, sizes, space),
+        None => prompt::text_keys(source.asked, sizes, space),
+    }
+}
+
 fn or_text<'s>(
     source: &Source<'_>,
     sizes: &[u32],

@@ -1,7 +1,7 @@
 //! Blocks in tiers: admission, placement, eviction, leases.
 //!
 //! ```text
-//! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (policy: which goes next)
+//! door (lm, RESP) -> View -> Store -> catalog   which blocks are there (onefill-evict: which goes next)
 //!                                  -> memory    where their bytes lie
 //!                                  -> disk      where they lie too, behind memory
 //!                                  -> remote    and beyond this machine
@@ -20,8 +20,6 @@ mod ledger;
 pub mod memory;
 mod metrics;
 mod namespace;
-mod paged;
-pub mod policy;
 pub mod remote;
 mod serve;
 mod store;

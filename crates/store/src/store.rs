@@ -9,7 +9,6 @@ use crate::{
     ledger::Refusal,
     memory::{Arena, Draft, PAGE},
     namespace::{Namespace, Namespaces},
-    policy,
     remote::{RemoteConfig, RemoteTier},
 };
 use parking_lot::Mutex;
@@ -39,7 +38,7 @@ pub struct StoreConfig {
     /// Bytes for blocks in memory.
     pub memory_bytes: usize,
     /// What goes first when there is no room.
-    pub policy: policy::Choice,
+    pub policy: onefill_evict::Choice,
     /// How long a block stays readable after a client was told that it is there.
     pub lease: Duration,
     /// The disk tier, if there shall be one.
@@ -52,7 +51,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             memory_bytes: 4 << 30,
-            policy: policy::Choice::default(),
+            policy: onefill_evict::Choice::default(),
             lease: Duration::from_secs(5),
             disk: None,
             remote: None,

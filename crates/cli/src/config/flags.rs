@@ -64,6 +64,9 @@ pub struct Flags {
     /// File that keeps the index between two runs: a router that starts anew knows the replicas' caches
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+    /// Folder for a record of requests, without a word of them (docs/record.md)
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
     /// Serving threads [default: as many as cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -98,6 +101,7 @@ impl Flags {
             &mut settings.upstream_authorities,
             self.upstream_authorities.as_ref(),
         );
+        over(&mut settings.record, self.record.as_ref());
         over(
             &mut settings.threads,
             self.threads.filter(|threads| *threads > 0).as_ref(),

@@ -34,6 +34,7 @@ pub fn print(settings: &Settings) -> String {
         .collect();
     put(&mut root, "tokenizers", tokenizers);
     put(&mut root, "tls", tls(settings));
+    put(&mut root, "record", record(settings));
     put(&mut root, "fleet", fleet(settings));
     put(&mut root, "limits", limits(settings));
     put(&mut root, "timeouts", timeouts(settings));
@@ -113,6 +114,13 @@ fn tls(settings: &Settings) -> Table {
     }
     let authorities = settings.upstream_authorities.as_deref();
     put_some(&mut table, "upstream_authorities", authorities.map(path));
+    table
+}
+
+fn record(settings: &Settings) -> Table {
+    let mut table = Table::new();
+    put_some(&mut table, "folder", settings.record.as_deref().map(path));
+    put(&mut table, "bytes", number(settings.record_bytes));
     table
 }
 

@@ -55,6 +55,7 @@ fn fill(settings: &mut Settings, root: Table<'_, '_>) {
         .and_then(|n| usize::try_from(n).ok());
     tls(settings, &root);
     replicas(settings, &root);
+    record(settings, root.table("record"));
     fleet(settings, root.table("fleet"));
     limits(&mut settings.limits, root.table("limits"));
     timeouts(&mut settings.timeouts, root.table("timeouts"));
@@ -143,6 +144,15 @@ fn replica(table: Table<'_, '_>) -> Option<ReplicaSpec> {
     };
     table.end();
     (!spec.url.is_empty()).then_some(spec)
+}
+
+fn record(settings: &mut Settings, table: Table<'_, '_>) {
+    settings.record = table.text("folder").map(PathBuf::from);
+    set(
+        &mut settings.record_bytes,
+        table.number("bytes", 1 << 20..=1 << 50),
+    );
+    table.end();
 }
 
 fn fleet(settings: &mut Settings, table: Table<'_, '_>) {

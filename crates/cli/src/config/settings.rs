@@ -46,6 +46,10 @@ pub struct Settings {
     pub upstream_authorities: Option<PathBuf>,
     /// Serving threads; `None`: as many as cores.
     pub threads: Option<usize>,
+    /// Folder of the record of requests; `None`: none is made.
+    pub record: Option<PathBuf>,
+    /// Bytes of the record: the oldest part leaves.
+    pub record_bytes: u64,
     /// Memory for the index.
     pub index_memory_bytes: usize,
     /// Longest time between two readings of a replica's load.
@@ -77,6 +81,8 @@ impl Default for Settings {
             tls: None,
             upstream_authorities: None,
             threads: None,
+            record: None,
+            record_bytes: 1 << 30,
             index_memory_bytes: 1 << 30,
             load_interval_max: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(2),

@@ -52,6 +52,9 @@ fn what_is_printed_reads_as_the_same() {
         url = "http://h:1/"
         events = "tcp://h:2"
         block_tokens = 32
+        [record]
+        folder = "r"
+        bytes = 1048576
         [fleet]
         probe_timeout_ms = 5
         [limits]

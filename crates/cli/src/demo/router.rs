@@ -7,10 +7,11 @@ use http::Method;
 use onefill_fleet::{Discovery, FleetConfig, ReplicaSpec};
 use onefill_kv::KeySeed;
 use onefill_prompt::Prompter;
+use onefill_record::Recorder;
 use onefill_router::{Config, Listeners, RunError, Tokenizers};
 use onefill_schedule::Policy;
 use serde_json::Value as Json;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -48,12 +49,17 @@ pub(crate) struct Door {
     pub(crate) admin: String,
     stop: CancellationToken,
     running: JoinHandle<Result<(), RunError>>,
+    record: Option<Recorder>,
     _fleet: DropGuard,
 }
 
 impl Door {
-    /// Starts a router and waits until it knows all replicas.
-    pub(crate) async fn open(policy: Policy, fleet: &Fleet) -> anyhow::Result<Self> {
+    /// Starts a router, which records into `folder`, and waits until it knows all replicas.
+    pub(crate) async fn open(
+        policy: Policy,
+        fleet: &Fleet,
+        folder: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let main = TcpListener::bind("127.0.0.1:0").await?;
         let admin = TcpListener::bind("127.0.0.1:0").await?;
         let urls = [main.local_addr()?, admin.local_addr()?].map(|at| format!("http://{at}"));
@@ -63,6 +69,8 @@ impl Door {
             ..Tokenizers::default()
         };
         config.timeouts.drain = Duration::from_secs(1);
+        config.record = folder.map(|folder| recorder(policy, folder)).transpose()?;
+        let record = config.record.clone();
         let (stop, fleet_end) = (CancellationToken::new(), CancellationToken::new());
         let handle = onefill_fleet::start(watching(fleet, config.seed), fleet_end.clone());
         let listeners = Listeners {
@@ -76,6 +84,7 @@ impl Door {
             admin,
             stop,
             running: tokio::spawn(running),
+            record,
             _fleet: fleet_end.drop_guard(),
         };
         door.ready(fleet.urls.len()).await?;
@@ -114,7 +123,20 @@ impl Door {
         if let Ok(Err(error)) = self.running.await {
             tracing::warn!(%error, "the router failed");
         }
+        if let Some(record) = self.record {
+            _ = tokio::task::spawn_blocking(move || record.flush()).await; // it only waits
+        }
     }
+}
+
+fn recorder(policy: Policy, folder: PathBuf) -> anyhow::Result<Recorder> {
+    let config = onefill_record::Config {
+        folder,
+        bytes_max: 1 << 30,
+        seed: KeySeed(0),
+        policy: policy.name(),
+    };
+    Ok(Recorder::start(config)?)
 }
 
 fn watching(fleet: &Fleet, seed: KeySeed) -> FleetConfig {

@@ -107,6 +107,22 @@ impl Workload {
         }
     }
 
+    /// Requests that share nothing.
+    pub(crate) fn unrelated(seed: u64, requests: usize, scale: &Scale) -> Self {
+        let mut dice = Dice::new(seed);
+        let single = |_| Session {
+            kind: Kind::Single,
+            system: String::new(),
+            turns: vec![some_words(&mut dice, scale.single_words)],
+        };
+        let sessions: Vec<Session> = (0..requests).map(single).collect();
+        Self {
+            order: interleaved(&mut dice, &sessions, scale.active),
+            sessions,
+            scale: *scale,
+        }
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.order.len()
     }

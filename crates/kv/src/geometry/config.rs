@@ -24,6 +24,7 @@ const KV_HEADS: [&str; 5] = [
     "kv_n_heads",
 ];
 const HIDDEN: [&str; 3] = ["hidden_size", "n_embd", "d_model"];
+const EXPERTS: [&str; 3] = ["n_routed_experts", "num_local_experts", "num_experts"];
 const HEAD_DIM: [&str; 2] = ["head_dim", "kv_channels"];
 
 /// Nestings followed: `thinker_config` has a `text_config`.
@@ -74,9 +75,41 @@ impl Config {
         self.number(names)?.ok_or(GeometryError::Missing(usual))
     }
 
+    /// A number under its only name.
+    pub(super) fn optional(&self, name: &'static str) -> Read<Option<u32>> {
+        match self.own(&[name]) {
+            // "none": no shared experts, no dense layers first.
+            Some((_, value)) if value.as_u64() == Some(0) => Ok(None),
+            _ => self.number(&[name]),
+        }
+    }
+
+    /// Experts, where the feed-forward parts have any.
+    pub(super) fn experts(&self) -> Read<Option<u32>> {
+        self.number(&EXPERTS)
+    }
+
+    pub(super) fn heads(&self) -> Read<u32> {
+        self.needed(&HEADS)
+    }
+
+    pub(super) fn hidden(&self) -> Read<u32> {
+        self.needed(&HIDDEN)
+    }
+
+    pub(super) fn all_layers(&self) -> Read<u32> {
+        self.needed(&LAYERS)
+    }
+
+    /// Whether words go in and out by the same matrix.
+    pub(super) fn is_tied(&self) -> bool {
+        let tied = |level: &Map<String, Value>| level.get("tie_word_embeddings")?.as_bool();
+        self.levels.iter().find_map(tied).unwrap_or(false)
+    }
+
     /// Layers that keep something of each token.
     pub(super) fn layers(&self) -> Read<u32> {
-        let all = self.needed(&LAYERS)?;
+        let all = self.all_layers()?;
         let Some((_, Value::Array(types))) = self.own(&["layer_types"]) else {
             return Ok(all);
         };
@@ -92,7 +125,7 @@ impl Config {
                 width: rank.saturating_add(rope),
             });
         }
-        let heads = self.needed(&HEADS)?;
+        let heads = self.heads()?;
         Ok(Attention::Heads {
             kv_heads: self.kv_heads(heads)?,
             head_dim: self.head_dim(heads)?,
@@ -113,7 +146,7 @@ impl Config {
         Ok(self.number(&KV_HEADS)?.unwrap_or(heads))
     }
 
-    fn head_dim(&self, heads: u32) -> Read<u32> {
+    pub(super) fn head_dim(&self, heads: u32) -> Read<u32> {
         if let Some(given) = self.number(&HEAD_DIM)? {
             return Ok(given);
         }

@@ -113,3 +113,25 @@ fn cache_types_have_vllms_names() {
     assert_eq!(CacheDtype::parse("auto"), Some(CacheDtype::Auto));
     assert_eq!(CacheDtype::parse("nonsense"), None);
 }
+
+#[test]
+fn parameters_are_counted_from_the_sizes() {
+    let near = |config: &str, all: f64, active: f64| {
+        let dims = ModelDims::from_config(config).unwrap();
+        let off = |count: u64, published: f64| (count as f64 / published / 1e9 - 1.0).abs();
+        assert!(off(dims.parameters, all) < 0.01, "{}", dims.parameters);
+        assert!(off(dims.active, active) < 0.02, "{}", dims.active);
+        dims
+    };
+    let llama = r#"{"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,
+        "hidden_size":4096,"intermediate_size":14336,"vocab_size":128256,"torch_dtype":"bfloat16"}"#;
+    let llama = near(llama, 8.03, 8.03);
+    assert_eq!((llama.key_dim, llama.value_dim), (128, 128));
+    let deepseek = r#"{"num_hidden_layers":61,"num_attention_heads":128,"num_key_value_heads":128,
+        "hidden_size":7168,"intermediate_size":18432,"moe_intermediate_size":2048,"vocab_size":129280,
+        "n_routed_experts":256,"num_experts_per_tok":8,"n_shared_experts":1,"first_k_dense_replace":3,
+        "q_lora_rank":1536,"kv_lora_rank":512,"qk_nope_head_dim":128,"qk_rope_head_dim":64,
+        "v_head_dim":128,"torch_dtype":"bfloat16"}"#;
+    let deepseek = near(deepseek, 671.0, 37.6);
+    assert_eq!((deepseek.key_dim, deepseek.value_dim), (192, 128));
+}

@@ -1,10 +1,10 @@
 //! What stays and what leaves.
 
-use super::{Cache, Eviction};
+use super::Cache;
 
 #[test]
 fn tails_leave_before_heads() {
-    let mut cache = Cache::new(4, Eviction::Lru);
+    let mut cache = Cache::new(4);
     let mut evicted = Vec::new();
     cache.touch(&[1, 2, 3, 4], &mut evicted);
     cache.touch(&[1, 5], &mut evicted);
@@ -14,7 +14,7 @@ fn tails_leave_before_heads() {
 
 #[test]
 fn what_runs_does_not_leave() {
-    let mut cache = Cache::new(4, Eviction::Lru);
+    let mut cache = Cache::new(4);
     let mut evicted = Vec::new();
     cache.pin(&[1, 2], 1, &mut evicted);
     assert!(cache.fits(&[1, 2, 3], 0), "shared blocks are pinned once");
@@ -34,7 +34,7 @@ fn what_runs_does_not_leave() {
 
 #[test]
 fn a_prompt_longer_than_the_cache_keeps_its_head() {
-    let mut cache = Cache::new(3, Eviction::Lru);
+    let mut cache = Cache::new(3);
     let mut evicted = Vec::new();
     assert_eq!(cache.touch(&[1, 2, 3, 4, 5], &mut evicted), 3);
     assert_eq!(cache.hits(&[1, 2, 3, 4, 5]), 3);

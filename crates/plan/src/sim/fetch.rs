@@ -3,6 +3,7 @@
 use super::Rates;
 use crate::{
     cache::Cache,
+    shelf::Shelf,
     trace::{Request, Trace},
 };
 
@@ -34,16 +35,12 @@ pub(super) fn find(
     request: &Request,
     gpu: &Cache,
     cpu: Option<&Cache>,
-    store: Option<&Cache>,
+    store: Option<&Shelf>,
 ) -> Found {
     let blocks = &request.blocks;
     let end_gpu = gpu.hits(blocks);
-    let beyond = |from: usize, tier: Option<&Cache>| match tier {
-        Some(tier) => from + tier.hits(&blocks[from..]),
-        None => from,
-    };
-    let end_cpu = beyond(end_gpu, cpu);
-    let end_store = beyond(end_cpu, store);
+    let end_cpu = end_gpu + cpu.map_or(0, |cpu| cpu.hits(&blocks[end_gpu..]));
+    let end_store = end_cpu + store.map_or(0, |store| store.hits(&blocks[end_cpu..]));
     let tokens = |blocks| request.tokens(blocks, trace.block_tokens);
     let (gpu, cpu, store) = (tokens(end_gpu), tokens(end_cpu), tokens(end_store));
     Found {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cache::Cache,
     policy::{Question, Route, Seat},
+    shelf::Shelf,
     trace::{Arrivals, Request, Trace},
 };
 use onefill_kv::Tier;
@@ -37,7 +38,7 @@ pub(super) struct World<'a> {
     pub(super) config: &'a Config,
     pub(super) clock: Clock,
     pub(super) replicas: Vec<Replica>,
-    pub(super) store: Option<Cache>,
+    pub(super) store: Option<Shelf>,
     pub(super) known: Known,
     pub(super) measure: Measure,
     pub(super) route: &'a mut dyn Route,
@@ -84,7 +85,7 @@ pub fn simulate(
 impl<'a> World<'a> {
     fn new(trace: &'a Trace, config: &'a Config, route: &'a mut dyn Route) -> Self {
         let shape = &config.shape;
-        let cache = |tokens| Cache::new(trace.blocks_of(tokens), config.eviction);
+        let cache = |tokens| Cache::new(trace.blocks_of(tokens));
         let replica = |_| Replica {
             gpu: cache(shape.gpu_tokens),
             cpu: (shape.cpu_tokens > 0).then(|| cache(shape.cpu_tokens)),
@@ -99,7 +100,7 @@ impl<'a> World<'a> {
             config,
             clock: Clock::default(),
             replicas: (0..shape.replicas).map(replica).collect(),
-            store: (stored > 0).then(|| Cache::new(stored, config.store_eviction)),
+            store: (stored > 0).then(|| Shelf::new(stored, config.eviction)),
             known: Known::new(config),
             measure: Measure::new(config, trace.requests.len()),
             route,

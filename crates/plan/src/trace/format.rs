@@ -1,6 +1,6 @@
 //! Which format a file has, and reading it.
 
-use super::{AzureOptions, ClaudeOptions, Trace, TraceError, azure, claude, mooncake};
+use super::{AzureOptions, ClaudeOptions, Trace, TraceError, azure, claude, mooncake, recorded};
 use flate2::read::MultiGzDecoder;
 use std::{borrow::Cow, io::Read as _};
 
@@ -13,11 +13,13 @@ pub enum Format {
     Claude,
     /// `azure`: csv of times and lengths.
     Azure,
+    /// `record`: what a router wrote with `--record`.
+    Record,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::Mooncake, Self::Claude, Self::Azure];
+    pub const ALL: [Self; 4] = [Self::Mooncake, Self::Claude, Self::Azure, Self::Record];
 
     /// The name used in flags.
     #[must_use]
@@ -26,6 +28,7 @@ impl Format {
             Self::Mooncake => "mooncake",
             Self::Claude => "claude",
             Self::Azure => "azure",
+            Self::Record => "record",
         }
     }
 
@@ -36,6 +39,7 @@ impl Format {
         match () {
             () if has("\"hash_ids\"") => Some(Self::Mooncake),
             () if has("\"runs\"") => Some(Self::Claude),
+            () if has("\"onefill_record\"") => Some(Self::Record),
             () if has("ContextTokens") => Some(Self::Azure),
             () => None,
         }
@@ -76,6 +80,7 @@ pub fn read(
         Some(Format::Mooncake) => mooncake(name, text),
         Some(Format::Claude) => claude(name, text, &options.claude),
         Some(Format::Azure) => azure(name, text, &options.azure),
+        Some(Format::Record) => recorded(name, text).map(|recorded| recorded.trace),
         None => Err(TraceError::UnknownFormat),
     }
 }

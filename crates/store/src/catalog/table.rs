@@ -5,12 +5,9 @@ use super::{
     leases::Leases,
     record::{Condition, NEVER, Put, Record, Stored},
 };
-use crate::{
-    namespace::NamespaceId,
-    paged::Paged,
-    policy::{Facts, Policy},
-};
+use crate::namespace::NamespaceId;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use onefill_evict::{Facts, Paged, Policy};
 use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
 
 /// What a record takes beside its key and its block's pages.

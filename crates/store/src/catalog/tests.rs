@@ -1,5 +1,6 @@
 use super::*;
-use crate::{memory::Arena, namespace::NamespaceId, policy::Choice};
+use crate::{memory::Arena, namespace::NamespaceId};
+use onefill_evict::Choice;
 use std::sync::Arc;
 
 const A: NamespaceId = NamespaceId(0);

@@ -1,14 +1,18 @@
-//! Which block goes when there is no room: a machine without IO, clock or bytes, driven by the
+//! Which block goes when there is no room: machines without IO, clock or bytes, driven by the
 //! store and, with simulated time, by the simulator.
 //!
 //! A policy knows blocks by small numbers that their owner gives and takes back. It never decides
 //! whether a block *may* go (leases, pins, readers are the owner's): it proposes, in its order.
 
+#![forbid(unsafe_code)]
+
 mod lru;
+mod paged;
 mod s3fifo;
 mod slots;
 
 pub use lru::Lru;
+pub use paged::Paged;
 pub use s3fifo::S3Fifo;
 
 #[cfg(test)]

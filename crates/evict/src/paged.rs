@@ -6,8 +6,9 @@ use std::ops::{Index, IndexMut};
 /// Entries of a page.
 const PAGE: usize = 512;
 
+/// See the module.
 #[derive(Debug)]
-pub(crate) struct Paged<T> {
+pub struct Paged<T> {
     pages: Vec<Box<[T]>>,
     len: usize,
 }
@@ -23,7 +24,7 @@ impl<T> Default for Paged<T> {
 
 impl<T: Default> Paged<T> {
     /// Makes the list so long that it has `index`.
-    pub(crate) fn reach(&mut self, index: usize) {
+    pub fn reach(&mut self, index: usize) {
         while self.pages.len() * PAGE <= index {
             self.pages.push((0..PAGE).map(|_| T::default()).collect());
         }
@@ -31,21 +32,36 @@ impl<T: Default> Paged<T> {
     }
 
     /// Adds an entry at the end; its index.
-    pub(crate) fn add(&mut self) -> usize {
+    pub fn add(&mut self) -> usize {
         self.reach(self.len);
         self.len - 1
     }
 }
 
 impl<T> Paged<T> {
-    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+    /// Its length.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// An entry.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
             return None;
         }
         self.pages.get(index / PAGE)?.get(index % PAGE)
     }
 
-    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+    /// An entry, to be changed.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
             return None;
         }
@@ -53,7 +69,7 @@ impl<T> Paged<T> {
     }
 
     /// Entries from `start` on, with their indices.
-    pub(crate) fn iter_from(&self, start: usize) -> impl Iterator<Item = (usize, &T)> {
+    pub fn iter_from(&self, start: usize) -> impl Iterator<Item = (usize, &T)> {
         (start..self.len).map(|index| (index, &self[index]))
     }
 }
