@@ -119,7 +119,7 @@ pub fn intend() -> Result<PathBuf> {
         return Ok(folder);
     }
     println!(
-        "installing Kubernetes' schemas and Crossplane's client into {} (0.2 GB)",
+        "installing Kubernetes' schemas and Crossplane's client into {} (0.4 GB)",
         folder.display()
     );
     let venv = fresh_venv(&folder)?;
@@ -128,6 +128,10 @@ pub fn intend() -> Result<PathBuf> {
     run(
         "checkers",
         command(venv.join("bin/pip"), &install).arg(lock),
+    )?;
+    run(
+        "kubectl and helm",
+        command(venv.join("bin/python"), &["tests/intend/tools.py"]).arg(venv.join("tools")),
     )?;
     done(&venv, INTEND_RECIPE)?;
     Ok(venv)

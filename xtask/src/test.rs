@@ -168,6 +168,7 @@ fn intend() -> Result<()> {
     let mut story = command(&python, &["-u", "tests/intend/story.py"]);
     let story = story
         .env("ONEFILL_BIN", onefill)
+        .env("ONEFILL_TOOLS", checkers.join("tools"))
         .env("ONEFILL_VLLM", &vllm)
         .env("ONEFILL_PLUG", site);
     shell::run("from intent to a system", story).context("logs are in the folder named above")
