@@ -31,7 +31,7 @@ const LAW: [(&str, &[&str], bool); 18] = [
         &["kv", "index", "schedule", "record", "evict"],
         false,
     ),
-    ("onefill-control", &["kv"], false),
+    ("onefill-control", &["kv", "plan"], false),
     ("onefill-function", &["control"], true),
     (
         "onefill",

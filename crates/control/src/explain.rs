@@ -144,15 +144,13 @@ fn numbers(wanted: &Wanted, kv: &Kv, text: &mut String) {
 /// Loading pays where bytes come sooner than the tokens are computed.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn pays(wanted: &Wanted, kv: &Kv, text: &mut String) {
-    let Some(model) = wanted
-        .known
-        .filter(|_| !wanted.on_cpu() && kv.store != Store::None)
-    else {
+    let loads = !wanted.on_cpu() && kv.store != Store::None;
+    let Some(model) = wanted.known.as_ref().filter(|_| loads) else {
         return;
     };
-    let bytes = model.geometry.bytes_per_token() as f64;
+    let bytes = model.kv.bytes_per_token() as f64;
     let gpus = wanted.ranks() as f64;
-    let prefill_s = 2.0 * model.active_billions * 1e9 / (FLOPS_PER_GPU * gpus);
+    let prefill_s = 2.0 * model.active as f64 / (FLOPS_PER_GPU * gpus);
     _ = writeln!(
         text,
         "\nDoes loading from the store pay?\n  computing a token of a prompt takes about {:.1} us ({:.0} TFLOP/s a GPU)",

@@ -6,7 +6,6 @@ mod admit;
 mod compose;
 mod explain;
 mod fault;
-mod models;
 mod objects;
 mod quantity;
 mod ready;

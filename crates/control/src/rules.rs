@@ -28,7 +28,7 @@ pub(crate) fn hint(pattern: &str) -> &'static str {
 }
 
 /// Every pattern of the XRD in words.
-pub(crate) const HINTS: [(&str, &str); 6] = [
+pub(crate) const HINTS: [(&str, &str); 7] = [
     (
         r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)?$",
         "a size such as 16Gi (a number and Ki, Mi, Gi or Ti)",
@@ -44,6 +44,10 @@ pub(crate) const HINTS: [(&str, &str); 6] = [
     (
         r"^(onefill|lm|redis|rediss)://[^/\s:@]+:[0-9]{1,5}$",
         "onefill://HOST:PORT, lm://HOST:PORT, redis://HOST:PORT or rediss://HOST:PORT",
+    ),
+    (
+        r"^(s3|valkey|valkeys)://[^\s@]+$",
+        "s3://BUCKET/PREFIX, valkey://HOST:PORT/PREFIX or valkeys://HOST:PORT/PREFIX",
     ),
     (
         "^[1-9][0-9]{0,5}(s|m|h|d)$",
@@ -169,12 +173,13 @@ pub(crate) const RULES: [Rule; 20] = [
     },
     Rule {
         at: KV,
-        message: "store.size, store.diskSize and store.storageClassName describe a store that is made here: they need store.mode Managed",
+        message: "store.size, store.diskSize, store.storageClassName and store.remote describe a store that is made here: they need store.mode Managed",
         holds: |spec| {
             kv(spec).map(|kv| &kv.store).is_none_or(|store| {
                 store.mode == StoreMode::Managed
                     || (store.size.is_none()
                         && store.storage_class_name.is_none()
+                        && store.remote.is_none()
                         && zero(&store.disk_size))
             })
         },

@@ -62,6 +62,15 @@ pub(crate) struct Store {
     pub(crate) eviction_policy: Eviction,
     pub(crate) ttl: Option<String>,
     pub(crate) generation: Option<String>,
+    pub(crate) remote: Option<Remote>,
+}
+
+/// An engine beyond the store.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Remote {
+    pub(crate) url: String,
+    pub(crate) secret_name: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]

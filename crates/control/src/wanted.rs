@@ -4,13 +4,14 @@
 use crate::{
     admit::admit,
     fault::Faults,
-    models::{self, Model},
     quantity::{self, GIB},
     rules,
     settings::Settings,
-    spec::{Backend, Eviction, GatewayRef, KvCache, Mode, Scaling, Spec, StoreMode},
+    spec::{Backend, Eviction, GatewayRef, KvCache, Mode, Remote, Scaling, Spec, StoreMode},
     xrd::{API_VERSION, KIND, spec_schema},
 };
+use onefill_kv::geometry::CacheDtype;
+use onefill_plan::sizing::Model;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -81,6 +82,7 @@ pub(crate) struct Managed {
     /// 0: no volume.
     pub(crate) disk_bytes: u64,
     pub(crate) class: Option<String>,
+    pub(crate) remote: Option<Remote>,
     /// `onefill store --policy`.
     pub(crate) policy: &'static str,
     /// What must agree before two engines may share, for clients that can't say it.
@@ -116,7 +118,8 @@ impl Wanted {
         Ok(Self {
             name: name.to_owned(),
             namespace: said(spec.target_namespace).unwrap_or_else(|| home.to_owned()),
-            known: models::find(&spec.model),
+            // vLLM keeps bf16 unless told otherwise, and here nobody tells it.
+            known: Model::find(&spec.model, CacheDtype::Auto).ok(),
             model: spec.model,
             gpu: spec.gpu,
             ingress_host: said(spec.ingress_host),
@@ -140,7 +143,7 @@ impl Wanted {
 
     /// Bytes of a token's keys and values, where the model is known.
     pub(crate) fn bytes_per_token(&self) -> Option<u64> {
-        self.known.map(|model| model.geometry.bytes_per_token())
+        self.known.as_ref().map(|model| model.kv.bytes_per_token())
     }
 
     /// Most replicas that there may be.
@@ -239,6 +242,7 @@ impl Kv {
                 memory_bytes: store_memory.unwrap_or_else(|| store_bytes(spec, cpu_bytes)),
                 disk_bytes: store_disk,
                 class: kv.store.storage_class_name.clone(),
+                remote: kv.store.remote.clone(),
                 policy: match kv.store.eviction_policy {
                     Eviction::Lru => "lru",
                     Eviction::S3Fifo => "s3-fifo",

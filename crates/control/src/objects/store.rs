@@ -75,6 +75,9 @@ fn arguments(wanted: &Wanted, kv: &Kv, managed: &Managed) -> Vec<String> {
         set("disk", format!("{DATA}/blocks"));
         set("disk-size", onefill(room >> 20 << 20));
     }
+    if let Some(remote) = &managed.remote {
+        set("remote", remote.url.clone());
+    }
     if kv.token_secret.is_some() {
         set("config", format!("{CONFIG}/store.toml"));
     }
@@ -103,6 +106,10 @@ fn set(
         "readinessProbe": get("/ready", "metrics", 5, 3),
         "livenessProbe": get("/health", "metrics", 20, 5),
     });
+    let remote = managed.remote.as_ref();
+    if let Some(secret) = remote.and_then(|remote| remote.secret_name.as_ref()) {
+        container["envFrom"] = json!([{"secretRef": {"name": secret}}]);
+    }
     if !mounts.is_empty() {
         container["volumeMounts"] = json!(mounts);
     }

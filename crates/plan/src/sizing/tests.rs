@@ -190,7 +190,7 @@ fn without_a_workload_the_store_is_four_times_the_replicas_host_memory() {
     assert_eq!(
         section(&plan),
         "kvCache:\n  enabled: true\n  offload:\n    cpu: 4Gi\n  store:\n    mode: Managed\n    \
-         size: 64Gi\n    replicas: 1\n  routing:\n    mode: KVAware\n    blockSize: 16\n"
+         size: 64Gi\n  routing:\n    mode: KV\n    blockSize: 16\n"
     );
 }
 
