@@ -1,8 +1,9 @@
 //! Routing and eviction on real traces: a table for each goal, and an end with failure where one
-//! is missed. `cargo xtask bench policies [lru|routing|loaded|ttft|small ...]`.
+//! is missed. `cargo xtask bench policies [lru|eviction|routing|loaded|ttft|small ...]`.
 //!
 //! Traces lie in `$ONEFILL_TRACES`, or in `shared/traces` beside the checkout.
 
+mod eviction;
 mod lru;
 mod routing;
 mod small;
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 /// A part: prints its table, gives the goals missed.
 type Part = (&'static str, fn() -> Vec<String>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("lru", lru::run),
+    ("eviction", eviction::run),
     ("routing", routing::run),
     ("loaded", routing::loaded),
     ("ttft", ttft::run),

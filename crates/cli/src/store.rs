@@ -63,9 +63,9 @@ pub(crate) struct Arguments {
     /// environment's ONEFILL_STORE_REMOTE says, which nobody sees in a list of programs; else none]
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
-    /// What goes first when memory is full: lru or s3-fifo
-    #[arg(long, value_name = "NAME", default_value = "lru", value_parser = choice)]
-    policy: Choice,
+    /// What goes first when memory is full: density, lru or s3-fifo (docs/eviction.md)
+    #[arg(long, visible_alias = "policy", value_name = "NAME", default_value = "density", value_parser = choice)]
+    eviction: Choice,
     /// How long a block stays readable after a client was told that it is there
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     lease_seconds: u64,
@@ -137,7 +137,7 @@ const QUEUE_SHARE: usize = 4;
 fn choice(text: &str) -> Result<Choice, String> {
     let mut all = Choice::ALL.into_iter();
     all.find(|choice| choice.name() == text)
-        .ok_or_else(|| "expected lru or s3-fifo".to_owned())
+        .ok_or_else(|| "expected density, lru or s3-fifo".to_owned())
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -168,7 +168,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config {
         store: StoreConfig {
             memory_bytes: arguments.memory,
-            policy: arguments.policy,
+            policy: arguments.eviction,
             lease: Duration::from_secs(arguments.lease_seconds),
             disk: arguments.disk.clone().map(|path| DiskConfig {
                 path,

@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod density;
 mod lru;
 mod paged;
 mod s3fifo;
 mod slots;
 
+pub use density::Density;
 pub use lru::Lru;
 pub use paged::Paged;
 pub use s3fifo::S3Fifo;
@@ -54,15 +56,17 @@ pub const PROPOSALS_MAX: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Choice {
     /// The leaf that was used longest ago.
-    #[default]
     Lru,
     /// Small, main and ghost queue; for working sets far larger than the tier.
     S3Fifo,
+    /// The leaf that promises the fewest hits for its room.
+    #[default]
+    Density,
 }
 
 impl Choice {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Lru, Self::S3Fifo];
+    pub const ALL: [Self; 3] = [Self::Lru, Self::S3Fifo, Self::Density];
 
     /// Its name on the command line.
     #[must_use]
@@ -70,6 +74,7 @@ impl Choice {
         match self {
             Self::Lru => "lru",
             Self::S3Fifo => "s3-fifo",
+            Self::Density => "density",
         }
     }
 
@@ -79,6 +84,7 @@ impl Choice {
         match self {
             Self::Lru => Box::new(Lru::default()),
             Self::S3Fifo => Box::new(S3Fifo::default()),
+            Self::Density => Box::new(Density::default()),
         }
     }
 }

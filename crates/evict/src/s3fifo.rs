@@ -1,6 +1,7 @@
 //! S3-FIFO ([Yang et al., SOSP 2023]): new blocks queue in a small FIFO, those used again there move
 //! to the main one, those not used leave a ghost behind. A block that comes back while its ghost is
-//! there starts in the main queue. Blocks with children are passed over.
+//! there starts in the main queue. For a block with children the leaf below it goes: so a chain goes from
+//! its end, in its head's place.
 //!
 //! [Yang et al., SOSP 2023]: https://dl.acm.org/doi/10.1145/3600006.3613147
 
@@ -31,6 +32,16 @@ struct Node {
     /// An entry of a queue with another turn is of a block that has gone.
     turn: u32,
     fingerprint: u64,
+    /// The child that came last, while it is there.
+    child: BlockId,
+}
+
+/// One search through a queue.
+#[derive(Clone, Copy, Default, Debug)]
+struct Round {
+    /// The first that was refused.
+    first: Option<BlockId>,
+    over: bool,
 }
 
 /// See the module.
@@ -45,6 +56,8 @@ pub struct S3Fifo {
     ghosts: HashMap<u64, u64>,
     ghost_queue: VecDeque<(u64, u64)>,
     ghost_turn: u64,
+    /// The head of a chain that is going, and its leaf: the way down is not gone again.
+    below: Option<(BlockId, BlockId)>,
 }
 
 impl S3Fifo {
@@ -63,6 +76,20 @@ impl S3Fifo {
             }
             Queue::None => {}
         }
+    }
+
+    /// A block without children below `id`, or itself; `None` where the way to one was lost with a
+    /// block that went before its siblings.
+    fn leaf_below(&self, id: BlockId) -> Option<BlockId> {
+        let mut at = id;
+        while !self.chains.is_leaf(at) {
+            let child = self.nodes[at as usize].child;
+            if self.chains.parent(child) != Some(at) {
+                return None;
+            }
+            at = child;
+        }
+        Some(at)
     }
 
     fn leave(&mut self, id: BlockId) {
@@ -105,6 +132,24 @@ impl S3Fifo {
         None
     }
 
+    /// The first of a queue without uses, and whether there were others before it: those stand at the
+    /// end of the main queue then, with one use less, so that it ends.
+    fn used_up(&mut self, queue: Queue) -> (Option<BlockId>, bool) {
+        let mut moved = false;
+        while let Some(id) = self.head(queue) {
+            let uses = self.nodes[id as usize].uses;
+            if uses == 0 {
+                return (Some(id), moved);
+            }
+            moved = true;
+            match queue {
+                Queue::Small => self.requeue(id, queue, Queue::Main, 0),
+                _ => self.requeue(id, queue, queue, uses - 1),
+            }
+        }
+        (None, moved)
+    }
+
     /// Sends the head of a queue to the end of a queue, with as many uses.
     fn requeue(&mut self, id: BlockId, from: Queue, to: Queue, uses: u8) {
         match from {
@@ -127,6 +172,9 @@ impl Policy for S3Fifo {
             ..Node::default()
         };
         self.chains.insert(id, facts.parent);
+        if let Some(parent) = self.chains.parent(id) {
+            self.nodes[parent as usize].child = id;
+        }
         let known = self.ghosts.remove(&facts.fingerprint).is_some();
         self.push(id, if known { Queue::Main } else { Queue::Small });
     }
@@ -143,47 +191,60 @@ impl Policy for S3Fifo {
         };
         self.leave(id);
         self.nodes[id as usize].turn = node.turn.wrapping_add(1);
-        self.chains.remove(id);
+        let parent = self.chains.remove(id);
+        self.below = match self.below {
+            Some((head, leaf)) if leaf == id && head != id => parent.map(|leaf| (head, leaf)),
+            Some((head, _)) if head == id => None,
+            kept => kept,
+        };
         if evicted && node.queue == Queue::Small {
             self.remember(node.fingerprint);
         }
     }
 
     fn victim(&mut self, may_go: &mut dyn FnMut(BlockId) -> bool) -> Option<BlockId> {
-        // Refusals in either queue: once all of one were refused, the other is asked. A parent may
-        // stand in the small queue while its child, which came back, stands in the main one.
-        let (mut small_refused, mut main_refused) = (0, 0);
-        while small_refused + main_refused < PROPOSALS_MAX {
+        // A queue that has come round to the first block that was refused is asked no more.
+        let (mut small, mut main) = (Round::default(), Round::default());
+        for _ in 0..PROPOSALS_MAX {
             let share = (self.small_len + self.main_len) / SMALL_SHARE;
-            let small_first = self.small_len > share || main_refused >= self.main_len;
-            let queue = match small_first && small_refused < self.small_len {
+            let small_first = self.small_len > share || main.over;
+            let queue = match small_first && !small.over {
                 true => Queue::Small,
-                false if main_refused < self.main_len => Queue::Main,
-                false if small_refused < self.small_len => Queue::Small,
+                false if !main.over => Queue::Main,
+                false if !small.over => Queue::Small,
                 false => return None,
             };
-            let id = self.head(queue)?;
-            let uses = self.nodes[id as usize].uses;
-            match queue {
-                // Uses only shrink here, so that starting the count of refusals again ends too.
-                Queue::Small if uses > 0 => {
-                    self.requeue(id, queue, Queue::Main, 0);
-                    main_refused = 0;
-                }
-                Queue::Main if uses > 0 => {
-                    self.requeue(id, queue, queue, uses - 1);
-                    main_refused = 0;
-                }
-                _ if self.chains.is_leaf(id) && may_go(id) => return Some(id),
-                // Its time has not come: it stands at the end of its queue again.
-                _ => {
-                    match queue {
-                        Queue::Small => small_refused += 1,
-                        _ => main_refused += 1,
-                    }
-                    self.requeue(id, queue, queue, 0);
-                }
+            let (found, moved) = self.used_up(queue);
+            if moved {
+                main = Round::default(); // others stand at its end now
             }
+            let round = match queue {
+                Queue::Small => &mut small,
+                _ => &mut main,
+            };
+            let Some(id) = found else {
+                round.over = true;
+                continue;
+            };
+            if round.first == Some(id) {
+                round.over = true;
+                continue;
+            }
+            let from = match self.below {
+                Some((head, leaf)) if head == id => leaf,
+                _ => id,
+            };
+            // Who needs the block needs what follows it too, mostly.
+            if may_go(id)
+                && let Some(leaf) = self.leaf_below(from)
+                && (leaf == id || may_go(leaf))
+            {
+                self.below = Some((id, leaf));
+                return Some(leaf);
+            }
+            // Its time has not come: it stands at the end of its queue again.
+            round.first.get_or_insert(id);
+            self.requeue(id, queue, queue, 0);
         }
         None
     }

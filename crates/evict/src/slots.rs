@@ -4,12 +4,28 @@
 use super::BlockId;
 use crate::paged::Paged;
 
-#[derive(Clone, Copy, Default, Debug)]
+/// The parent of blocks without one.
+const NOBODY: BlockId = BlockId::MAX;
+
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     /// Counts the blocks that had this number: a child of an earlier one is no child.
     generation: u32,
     children: u32,
-    parent: Option<(BlockId, u32)>,
+    /// The block before it, and which of those that had its number.
+    parent: BlockId,
+    parent_generation: u32,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            children: 0,
+            parent: NOBODY,
+            parent_generation: 0,
+        }
+    }
 }
 
 /// Parents and children of all blocks.
@@ -20,16 +36,16 @@ pub(super) struct Chains {
 
 impl Chains {
     pub(super) fn insert(&mut self, id: BlockId, parent: Option<BlockId>) {
-        let index = id as usize;
-        self.slots.reach(index);
-        let parent = parent
-            .filter(|parent| *parent != id)
-            .and_then(|parent| Some((parent, self.slots.get(parent as usize)?.generation)));
-        if let Some((parent, _)) = parent {
-            self.slots[parent as usize].children += 1;
+        self.slots.reach(id as usize);
+        let parent = parent.filter(|parent| *parent != id).unwrap_or(NOBODY);
+        let mut parent_generation = 0;
+        if let Some(slot) = self.slots.get_mut(parent as usize) {
+            slot.children += 1;
+            parent_generation = slot.generation;
         }
-        let slot = &mut self.slots[index];
+        let slot = &mut self.slots[id as usize];
         slot.parent = parent;
+        slot.parent_generation = parent_generation;
         slot.children = 0;
     }
 
@@ -38,7 +54,8 @@ impl Chains {
         let slot = self.slots.get_mut(id as usize)?;
         slot.generation = slot.generation.wrapping_add(1);
         slot.children = 0;
-        let (parent, generation) = slot.parent.take()?;
+        let (parent, generation) = (slot.parent, slot.parent_generation);
+        slot.parent = NOBODY;
         let slot = self.slots.get_mut(parent as usize)?;
         if slot.generation != generation {
             return None;
@@ -47,16 +64,16 @@ impl Chains {
         (slot.children == 0).then_some(parent)
     }
 
+    /// Whether no other block goes on from it.
     pub(super) fn is_leaf(&self, id: BlockId) -> bool {
-        self.slots
-            .get(id as usize)
-            .is_none_or(|slot| slot.children == 0)
+        let slot = self.slots.get(id as usize);
+        slot.is_none_or(|slot| slot.children == 0)
     }
 
     /// The block before `id` in its chain, if that is still there.
     pub(super) fn parent(&self, id: BlockId) -> Option<BlockId> {
-        let (parent, generation) = self.slots.get(id as usize)?.parent?;
-        let slot = self.slots.get(parent as usize)?;
-        (slot.generation == generation).then_some(parent)
+        let slot = self.slots.get(id as usize)?;
+        let parent = self.slots.get(slot.parent as usize)?;
+        (parent.generation == slot.parent_generation).then_some(slot.parent)
     }
 }

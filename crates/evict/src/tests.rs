@@ -57,7 +57,7 @@ proptest! {
     /// and all blocks can go in the end.
     #[test]
     fn proposals_are_leaves(
-        choice in 0usize..2,
+        choice in 0usize..3,
         steps in proptest::collection::vec((0u32..24, 0u8..4, 0u32..24), 1..300),
     ) {
         let mut policy = Choice::ALL[choice].build();
@@ -98,4 +98,75 @@ proptest! {
         }
         prop_assert_eq!(gone.len(), parents.len());
     }
+}
+
+/// Sessions that come again and again, among strangers that never do: many more than there is room.
+fn sessions_kept(choice: Choice) -> f64 {
+    const ROOM: usize = 400;
+    let mut policy = choice.build();
+    let mut there: HashMap<u64, BlockId> = HashMap::new();
+    let mut names: Vec<u64> = vec![0; ROOM];
+    let mut free: Vec<BlockId> = (0..ROOM as BlockId).collect();
+    let (mut hits, mut asked) = (0, 0);
+    for round in 0..4000_u64 {
+        let session = round % 25 < 3;
+        let chain = if session { round % 25 } else { 1000 + round };
+        for block in 0..20_u64 {
+            let name = chain * 100 + block;
+            if session && round > 2000 {
+                asked += 1;
+                hits += u32::from(there.contains_key(&name));
+            }
+            if let Some(id) = there.get(&name) {
+                policy.touched(*id);
+                continue;
+            }
+            let parent = (block > 0)
+                .then(|| there.get(&(name - 1)).copied())
+                .flatten();
+            if free.is_empty() {
+                let victim = policy.victim(&mut |id| Some(id) != parent).expect("one");
+                policy.removed(victim, true);
+                there.remove(&names[victim as usize]);
+                free.push(victim);
+            }
+            let id = free.pop().expect("a number");
+            names[id as usize] = name;
+            there.insert(name, id);
+            policy.inserted(id, facts(name.wrapping_mul(0x9e37_79b9_7f4a_7c15), parent));
+        }
+    }
+    f64::from(hits) / f64::from(asked)
+}
+
+#[test]
+fn density_learns_which_blocks_come_back() {
+    // 25 prompts of 20 blocks from one of a session to its next: more than the cache holds.
+    assert!(sessions_kept(Choice::Lru) < 0.1);
+    assert!(sessions_kept(Choice::Density) > 0.9);
+}
+
+#[test]
+fn uses_are_counted_on_beyond_32_bits() {
+    let mut density = Density::default();
+    for id in 0..200 {
+        density.inserted(id, facts(u64::from(id), None));
+    }
+    density.skip_to(u32::MAX - 100);
+    for id in 100..200 {
+        density.touched(id);
+    }
+    for id in 150..200 {
+        density.touched(id);
+    }
+    let mut gone = Vec::new();
+    while let Some(id) = density.victim(&mut |_| true) {
+        density.removed(id, true);
+        gone.push(id);
+    }
+    assert_eq!(gone.len(), 200);
+    assert!(
+        gone[..100].iter().all(|id| *id < 100),
+        "the oldest went first: {gone:?}"
+    );
 }

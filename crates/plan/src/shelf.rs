@@ -127,3 +127,6 @@ impl Shelf {
         id
     }
 }
+
+#[cfg(test)]
+mod tests;

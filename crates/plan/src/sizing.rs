@@ -19,7 +19,7 @@ mod section;
 mod text;
 
 pub use ask::{Ask, Fault, Prices, Site};
-pub use curve::{hit_ratio, ideal_ratio, size_for};
+pub use curve::{hit_ratio, hits, ideal_ratio, ratio, size_for};
 pub use gpu::{GPUS, Gpu};
 pub use link::{LINKS, Link};
 pub use machine::{Machine, Software};

@@ -4,23 +4,34 @@
 use crate::{shelf::Shelf, trace::Trace};
 use onefill_evict::Choice;
 
-/// Share of prompt tokens that one cache of so many blocks has, after a warm-up on the first
-/// `warm_up` of the requests (0 to 1).
+/// Prompt tokens of each request that one cache of so many blocks has.
 #[must_use]
-pub fn hit_ratio(trace: &Trace, blocks: usize, eviction: Choice, warm_up: f64) -> f64 {
+pub fn hits(trace: &Trace, blocks: usize, eviction: Choice) -> Vec<u64> {
     let mut cache = Shelf::new(blocks, eviction);
     let mut evicted = Vec::new();
-    let first = (trace.requests.len() as f64 * warm_up) as usize;
-    let (mut hit, mut all) = (0, 0);
-    for (number, request) in trace.requests.iter().enumerate() {
-        if number >= first {
-            hit += request.tokens(cache.hits(&request.blocks), trace.block_tokens);
-            all += u64::from(request.prompt_tokens);
-        }
+    let mut hits = Vec::with_capacity(trace.requests.len());
+    for request in &trace.requests {
+        hits.push(request.tokens(cache.hits(&request.blocks), trace.block_tokens));
         cache.touch(&request.blocks, &mut evicted);
         evicted.clear();
     }
+    hits
+}
+
+/// Share of prompt tokens that is in `hits`, from the first `warm_up` of the requests on (0 to 1).
+#[must_use]
+pub fn ratio(trace: &Trace, hits: &[u64], warm_up: f64) -> f64 {
+    let first = (trace.requests.len() as f64 * warm_up) as usize;
+    let asked = trace.requests.iter().skip(first);
+    let all: u64 = asked.map(|request| u64::from(request.prompt_tokens)).sum();
+    let hit: u64 = hits.iter().skip(first).sum();
     hit as f64 / f64::max(all as f64, 1.0)
+}
+
+/// Share of prompt tokens that one cache of so many blocks has, after a warm-up.
+#[must_use]
+pub fn hit_ratio(trace: &Trace, blocks: usize, eviction: Choice, warm_up: f64) -> f64 {
+    ratio(trace, &hits(trace, blocks, eviction), warm_up)
 }
 
 /// Share that an unlimited cache has.
