@@ -99,20 +99,27 @@ class Engine(Program):
 class Picker(Program):
     """`onefill picker` in front of endpoints."""
 
-    def __init__(self, name, endpoints, *flags, ready=True, tls=False, tokenizer="simulated"):
+    def __init__(self, name, endpoints, *flags, ready=True, tls=False, tokenizer="simulated",
+                 interval="200ms"):  # fmt: skip
         self.port, self.health_port, metrics = free_ports(3)
         self.pages = f"http://127.0.0.1:{metrics}"
         command = [
             ONEFILL, "picker", "--bind", "127.0.0.1", "--grpc-port", self.port, "--grpc-health-port",
             self.health_port, "--metrics-port", metrics, f"--secure-serving={str(tls).lower()}",
-            "--load-interval-max", "200ms", "--tokenizer", tokenizer, *flags,
+            "--load-interval-max", interval, "--tokenizer", tokenizer, *flags,
         ]  # fmt: skip
         for endpoint in endpoints:
             command += ["--endpoint", endpoint]
         super().__init__(name, command)
+        until(f"{name} runs", self.runs)
         if ready:
             up = lambda: sum(each["health"] == "up" for each in self.fleet()) == len(endpoints)
             until(f"{name} knows its endpoints", up)
+
+    def runs(self):
+        if not self.alive():
+            raise RuntimeError(f"{self.log} ends so:\n" + self.tail())
+        return request("GET", self.pages + "/health")[0] == 200
 
     def fleet(self):
         return json.loads(request("GET", self.pages + "/debug/fleet")[2])["replicas"]
@@ -133,8 +140,8 @@ class Echo(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), EchoHandler)
+    def __init__(self, host="127.0.0.1"):
+        super().__init__((host, 0), EchoHandler)
         self.address = f"127.0.0.1:{self.server_port}"
         self.mode = "well"
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -239,6 +239,11 @@ fn pick() -> Result<()> {
     for (what, program, story) in [
         ("real Envoy", "python3".as_ref(), "tests/pick/story.py"),
         (
+            "real Envoy and a pool of Kubernetes",
+            "python3".as_ref(),
+            "tests/pick/kubernetes.py",
+        ),
+        (
             "real Envoy and real vLLM",
             python.as_os_str(),
             "tests/pick/vllm.py",

@@ -11,6 +11,7 @@ use onefill_fleet::{Discovery, FeedPorts, FleetConfig, ReplicaSpec};
 use onefill_kv::KeySeed;
 use onefill_picker::{
     Config, Limits, Listeners, Timeouts, files,
+    kubernetes::{self, Members, Place},
     rules::Rules,
     setup::{self, Setup},
     tls::Acceptor,
@@ -87,6 +88,8 @@ enum Places {
     Known(Discovery),
     /// A file of endpoints with names and labels.
     File(PathBuf),
+    /// A pool in Kubernetes.
+    Kubernetes(Place),
 }
 
 fn places(endpoints: &Endpoints, setup: Option<&Setup>, faults: &mut Faults) -> Places {
@@ -111,15 +114,38 @@ fn places(endpoints: &Endpoints, setup: Option<&Setup>, faults: &mut Faults) -> 
     let files = in_setup.map(|file| &file.path).into_iter();
     let files = files.chain(&endpoints.endpoints_file);
     found.extend(files.cloned().map(Places::File));
+    found.extend(pool(endpoints).map(Places::Kubernetes));
     match (found.pop(), found.len()) {
         (Some(one), 0) => one,
         _ => {
-            let what = "name the endpoints in one way: --endpoint, --endpoints-file, \
-                        --replicas-file, --dns, or file-discovery in the configuration";
+            let what = "name the endpoints in one way: --pool-name, --endpoint-selector, \
+                        --endpoint, --endpoints-file, --replicas-file, --dns, or file-discovery in the configuration";
             faults.add("endpoints", what);
             Places::Known(Discovery::Static(Vec::new()))
         }
     }
+}
+
+/// The pool, where endpoints are in one.
+fn pool(endpoints: &Endpoints) -> Option<Place> {
+    let named = endpoints.pool_name.as_ref();
+    let members = match (named, endpoints.endpoint_selector.is_empty()) {
+        (Some(name), true) => Members::Pool {
+            name: name.clone(),
+            group: endpoints.pool_group.clone(),
+        },
+        (None, false) => Members::Selector {
+            labels: endpoints.endpoint_selector.iter().cloned().collect(),
+            ports: endpoints.endpoint_target_ports.clone(),
+        },
+        _ => return None, // none, or both
+    };
+    let namespace = endpoints.pool_namespace.clone();
+    let namespace = namespace.or_else(|| std::env::var("NAMESPACE").ok());
+    Some(Place {
+        namespace: namespace.unwrap_or_else(|| "default".to_owned()),
+        members,
+    })
 }
 
 /// The configuration, where there is one.
@@ -192,6 +218,12 @@ async fn serve(
         Places::File(path) => {
             let found = files::follow(path, fleet_end.clone());
             config.pods = Some(found.pods);
+            Discovery::Followed(found.replicas)
+        }
+        Places::Kubernetes(place) => {
+            let (found, rules) = kubernetes::follow_here(&place, &fleet_end).await?;
+            config.pods = Some(found.pods);
+            config.rules = rules;
             Discovery::Followed(found.replicas)
         }
     };

@@ -27,6 +27,7 @@ impl Booking {
         question: Question,
     ) -> Self {
         app.metrics.picked(&pick.receipt);
+        app.metrics.in_flight.inc();
         Self {
             app: Arc::clone(app),
             member: Arc::clone(member),
@@ -111,6 +112,7 @@ impl Booking {
 
     fn end(&mut self, ended: Ended, usage: Usage) {
         if let Some(ticket) = self.ticket.take() {
+            self.app.metrics.in_flight.dec();
             let now = self.app.now();
             self.app.scheduler.finished(now, ticket, ended, usage);
         }

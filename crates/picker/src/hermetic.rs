@@ -2,6 +2,7 @@
 //! pool looks like, and what must come of it. All that decides is the real thing; only the pool is
 //! made up.
 
+mod burst;
 mod profiles;
 mod routes;
 mod sessions;

@@ -22,10 +22,13 @@ mod dice;
 mod door;
 pub mod endpoint;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod headers;
 mod health;
 #[cfg(test)]
 mod hermetic;
+pub mod kubernetes;
 pub mod machine;
 mod metrics;
 mod pages;

@@ -81,6 +81,7 @@ pub(crate) struct Metrics {
     pub(crate) overflowed: Counter,
     picks: Family<StateLabel, Counter>,
     pub(crate) diverted: Counter,
+    pub(crate) in_flight: Gauge,
     prediction_error: Histogram,
 }
 
@@ -188,6 +189,10 @@ impl Metrics {
             diverted: made.add(
                 "onefill_picker_diverted",
                 "Requests that the data plane sent elsewhere than picked",
+            ),
+            in_flight: made.add(
+                "onefill_picker_in_flight",
+                "Requests sent to endpoints and not over",
             ),
             prediction_error: made.histogram(
                 "onefill_picker_prediction_error_tokens",

@@ -89,6 +89,26 @@ impl From<Version> for Lowest {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Endpoints")]
 pub(super) struct Endpoints {
+    /// Name of the InferencePool whose pods are the endpoints
+    #[arg(long, value_name = "NAME")]
+    pub(super) pool_name: Option<String>,
+    /// Namespace of the pool, or of the selected pods [default: $NAMESPACE, else default]
+    #[arg(long, value_name = "NAME")]
+    pub(super) pool_namespace: Option<String>,
+    /// API group of the pool
+    #[arg(
+        long,
+        value_name = "GROUP",
+        default_value = "inference.networking.k8s.io"
+    )]
+    pub(super) pool_group: String,
+    /// Labels of the pods that are the endpoints, in place of a pool
+    #[arg(long, value_name = "KEY=VALUE,..", value_delimiter = ',', value_parser = label,
+          requires = "endpoint_target_ports")]
+    pub(super) endpoint_selector: Vec<(String, String)>,
+    /// Their ports, at most 8
+    #[arg(long, value_name = "PORT,..", value_delimiter = ',', num_args = 1..=8)]
+    pub(super) endpoint_target_ports: Vec<u16>,
     /// A file of endpoints as `file-discovery` reads it, read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(super) endpoints_file: Option<PathBuf>,
@@ -151,6 +171,12 @@ pub(super) struct Picks {
     /// Largest message of Envoy's; a buffered body is one message
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().message_bytes_max)]
     pub(super) grpc_max_recv_msg_size: usize,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=');
+    let parsed = parts.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    parsed.ok_or_else(|| format!("`{text}` is no label: expected KEY=VALUE"))
 }
 
 fn objective(text: &str) -> Result<(String, i32), String> {
