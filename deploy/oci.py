@@ -71,7 +71,9 @@ def tar(files, links=()):
     """A tar of path -> (bytes, mode) and links path -> target, in order of paths, without times."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        folders = {str(parent) for path in [*files, *dict(links)] for parent in pathlib.PurePath(path).parents}
+        folders = {
+            str(parent) for path in [*files, *dict(links)] for parent in pathlib.PurePath(path).parents
+        }
         for folder in sorted(folders - {"."}):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
@@ -108,7 +110,9 @@ def package(*documents):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["image", "function", "configuration"])
     parser.add_argument("--binary", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -122,10 +126,17 @@ def main():
         digest = layout.image([(program(arguments.binary), None)], config)
     elif arguments.what == "function":
         ports = {"9443/tcp": {}}
-        config = {"User": user, "Entrypoint": ["/usr/local/bin/onefill", "function"], "Env": environment, "ExposedPorts": ports}
+        config = {
+            "User": user,
+            "Entrypoint": ["/usr/local/bin/onefill", "function"],
+            "Env": environment,
+            "ExposedPorts": ports,
+        }
         digest = layout.image([(program(arguments.binary), None), package(read("function.yaml"))], config)
     else:
-        definition = subprocess.run([arguments.binary, "xrd"], capture_output=True, text=True, check=True).stdout
+        definition = subprocess.run(
+            [arguments.binary, "xrd"], capture_output=True, text=True, check=True
+        ).stdout
         layers = [package(read("configuration.yaml"), definition, read("composition.yaml"))]
         digest = layout.image(layers, {})
     print(f"{arguments.out}: {digest}")

@@ -92,7 +92,10 @@ class Server:
         """Puts each event of a watch into `events`, from a thread, until the server ends."""
 
         def read():
-            with contextlib.suppress(Exception), urllib.request.urlopen(f"{self.url}{path}?watch=true", timeout=120) as stream:
+            with (
+                contextlib.suppress(Exception),
+                urllib.request.urlopen(f"{self.url}{path}?watch=true", timeout=120) as stream,
+            ):
                 for line in stream:
                     events.put(json.loads(line))
 

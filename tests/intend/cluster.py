@@ -25,9 +25,13 @@ def applied(server):
     first = server.kubectl("apply", "--validate=false", "-f", "-", stdin=text)
     again = server.kubectl("apply", "--validate=false", "-f", "-", stdin=text)
     made = first.count(" created")
-    lab.check("kubectl apply makes every rendered object", made == len(objects), f"({made} of {len(objects)})")
+    lab.check(
+        "kubectl apply makes every rendered object", made == len(objects), f"({made} of {len(objects)})"
+    )
     # kubectl sends a budget's selector again whatever is there.
-    same = [line for line in again.splitlines() if " unchanged" in line or line.startswith("poddisruptionbudget")]
+    same = [
+        line for line in again.splitlines() if " unchanged" in line or line.startswith("poddisruptionbudget")
+    ]
     lab.check("and changes nothing the second time", len(same) == len(objects))
     return xr
 
@@ -55,7 +59,10 @@ def followed(server, xr):
         while time.monotonic() < end:
             event = events.get(timeout=20)
             name = path.split("/")[1]
-            if event["object"]["metadata"]["name"] == name and event["object"].get("status") == status["status"]:
+            if (
+                event["object"]["metadata"]["name"] == name
+                and event["object"].get("status") == status["status"]
+            ):
                 told = lab.render(xr, "--observed", seen(server), "--status")[-1]["status"]["kvCache"]
                 phases.append(told["phase"])
                 return
@@ -107,10 +114,14 @@ def router(server):
         policies = {receipt["policy"] for turns in told.values() for _, receipt in turns}
         lab.check("the operator's router is replaced: kvaware by pods of a selector", policies == {"kv"})
         said = program.log.read_text()
-        warned = all(each in said for each in ("--colour is not known here", "without effect here", "--session-key"))
+        warned = all(
+            each in said for each in ("--colour is not known here", "without effect here", "--session-key")
+        )
         lab.check("flags that mean nothing here are warned of", warned)
         lab.check("and its health page answers", lab.http("GET", url + "/health")[0] == 200)
-        server.patch("/api/v1/namespaces/a/pods/m-4", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        server.patch(
+            "/api/v1/namespaces/a/pods/m-4", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        )
         program.until("a pod that became ready is found", lambda: len(fleet()) == 3, 30)
         lab.http("DELETE", server.url + "/api/v1/namespaces/a/pods/m-2")
         program.until("a pod that went is gone", lambda: len(fleet()) == 2, 30)

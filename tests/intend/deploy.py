@@ -29,7 +29,9 @@ def layout(what):
 
 def blob(folder, pointer):
     data = (folder / "blobs" / pointer["digest"].replace(":", "/")).read_bytes()
-    assert hashlib.sha256(data).hexdigest() == pointer["digest"].split(":")[1] and len(data) == pointer["size"]
+    assert (
+        hashlib.sha256(data).hexdigest() == pointer["digest"].split(":")[1] and len(data) == pointer["size"]
+    )
     return data
 
 
@@ -38,7 +40,9 @@ def whole(folder):
     [pointer] = json.loads((folder / "index.json").read_text())["manifests"]
     manifest = json.loads(blob(folder, pointer))
     config = json.loads(blob(folder, manifest["config"]))
-    layers = [(each.get("annotations", {}), gzip.decompress(blob(folder, each))) for each in manifest["layers"]]
+    layers = [
+        (each.get("annotations", {}), gzip.decompress(blob(folder, each))) for each in manifest["layers"]
+    ]
     ids = ["sha256:" + hashlib.sha256(tar).hexdigest() for _, tar in layers]
     assert ids == config["rootfs"]["diff_ids"]
     return config, layers
@@ -60,7 +64,9 @@ def runs(folder, name, layers, config):
             with tarfile.open(fileobj=io.BytesIO(tar)) as files:
                 files.extractall(root, filter="tar")
     user = config["config"]["User"].split(":")[0]
-    run = lambda *words: subprocess.run(["chroot", f"--userspec={user}", root, *words], capture_output=True, text=True)
+    run = lambda *words: subprocess.run(
+        ["chroot", f"--userspec={user}", root, *words], capture_output=True, text=True
+    )
     return run
 
 
@@ -69,12 +75,19 @@ def images():
     config, layers = whole(first)
     run = runs(first, "image", layers, config)
     done = run("/usr/local/bin/onefill", "xrd")
-    lab.check("the image's layout is whole and its program runs in it", done.stdout.startswith("# LLMInference"), done.stderr[:200])
+    lab.check(
+        "the image's layout is whole and its program runs in it",
+        done.stdout.startswith("# LLMInference"),
+        done.stderr[:200],
+    )
     router = run(*config["config"]["Entrypoint"], "--host", "127.0.0.1", "--routing-logic", "nonsense")
     server = run("/opt/venv/bin/lmcache_server")
     names = "nonsense is not supported" in router.stderr and "lmcache-server" in server.stderr
     lab.check("its entrypoint is the operator's router, and lmcache_server stands beside", names)
-    lab.check("the same input gives the same image", (first / "index.json").read_bytes() == (again / "index.json").read_bytes())
+    lab.check(
+        "the same input gives the same image",
+        (first / "index.json").read_bytes() == (again / "index.json").read_bytes(),
+    )
     config, layers = whole(layout("function"))
     kinds = [each["kind"] for each in packaged(layers)]
     right = kinds[0] == "Function" and set(kinds[1:]) <= {"CustomResourceDefinition"}
@@ -85,7 +98,10 @@ def images():
     _, layers = whole(layout("configuration"))
     documents = packaged(layers)
     kinds = sorted(each["kind"] for each in documents)
-    lab.check("the configuration's has definition and composition", kinds == ["CompositeResourceDefinition", "Composition", "Configuration"])
+    lab.check(
+        "the configuration's has definition and composition",
+        kinds == ["CompositeResourceDefinition", "Composition", "Configuration"],
+    )
 
 
 def dashboards():
@@ -103,7 +119,9 @@ def dashboards():
                     asked += 1
                     if re.sub(r"_(bucket|sum|count)$", "", name) not in known and name not in known:
                         wrong.append(f"{path.name}: {name}")
-    lab.check("dashboards ask for metrics that exist", not wrong and asked > 20, f"({asked} of them) {wrong or ''}")
+    lab.check(
+        "dashboards ask for metrics that exist", not wrong and asked > 20, f"({asked} of them) {wrong or ''}"
+    )
 
 
 def kustomized():
@@ -114,7 +132,11 @@ def kustomized():
         made = by_name(yaml.safe_load_all(done.stdout))
         wanted = by_name(lab.onefill("render", "-f", str(folder / "llminference.yaml"))[1])
         same = made == wanted and len(wanted) > 10
-        lab.check("kustomize makes the objects that onefill renders", same, f"({len(wanted)} of {folder.name}) {done.stderr}")
+        lab.check(
+            "kustomize makes the objects that onefill renders",
+            same,
+            f"({len(wanted)} of {folder.name}) {done.stderr}",
+        )
 
 
 def by_name(documents):

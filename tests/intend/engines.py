@@ -39,7 +39,11 @@ def metric(url, name, **labels):
 
 def tell():
     model = str(PEER / "tinymodel")
-    kv = {"enabled": True, "offload": {"cpu": "64Mi"}, "store": {"size": "256Mi", "ttl": "1h", "generation": "test"}}
+    kv = {
+        "enabled": True,
+        "offload": {"cpu": "64Mi"},
+        "store": {"size": "256Mi", "ttl": "1h", "generation": "test"},
+    }
     xr = lab.inference("cpu", model=model, gpu=0, backend="Deployment", replicas=2, kvCache=kv)
     with pods.Pods(lab.render(xr), real) as running:
         running.probed("cpu-kvstore", "readinessProbe")
@@ -57,7 +61,11 @@ def tell():
         router.until("both caches are known exactly", exact, 30)
         told = [turns for turns in conversations(door, model).values()]
         later = [turn for turns in told for turn in turns[1:]]
-        right = [each for each in later if each[1]["state"] == "exact" and int(each[1]["overlap_tokens"]) == each[2]]
+        right = [
+            each
+            for each in later
+            if each[1]["state"] == "exact" and int(each[1]["overlap_tokens"]) == each[2]
+        ]
         lab.check(
             "the overlap that the router tells is what vLLM reports as cached",
             len(right) == len(later),

@@ -8,13 +8,13 @@ import time
 
 import grpc
 import lab
+from crossplane.function import resource
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from crossplane.function import resource
-from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf import json_format
 
 SPEC = {
@@ -52,7 +52,8 @@ class Cluster:
         made = {key: resource.struct_to_dict(each.resource) for key, each in answer.desired.resources.items()}
         statuses = {key: thing.get("status") for key, thing in self.objects.items()}
         self.objects = {
-            key: {**thing, "status": statuses[key]} if statuses.get(key) else thing for key, thing in made.items()
+            key: {**thing, "status": statuses[key]} if statuses.get(key) else thing
+            for key, thing in made.items()
         }
         composite = resource.struct_to_dict(answer.desired.composite.resource)
         self.status = composite.get("status", {})
@@ -86,11 +87,17 @@ def life(stub, how):
     cluster.store(made)
     seen = cluster.call(SPEC)
     idle = {"engine", "store", "router"}
-    lab.check(f"{how}: what is stored but does not run is not ready", ready(seen) == set(seen.desired.resources) - idle)
+    lab.check(
+        f"{how}: what is stored but does not run is not ready",
+        ready(seen) == set(seen.desired.resources) - idle,
+    )
     cluster.runs(engine=3, store=1, router=1)
     serves = cluster.call(SPEC)
     is_ready = phase(serves) == "Ready" and ready(serves) == set(serves.desired.resources)
-    lab.check(f"{how}: ready when the workloads are", is_ready and says(serves) == ["kvCache was Pending and is Ready"])
+    lab.check(
+        f"{how}: ready when the workloads are",
+        is_ready and says(serves) == ["kvCache was Pending and is Ready"],
+    )
     conditions = {each.type: each.status for each in serves.conditions}
     true = fnv1.STATUS_CONDITION_TRUE
     wanted = {"CacheConfigured": true, "KVStoreReady": true, "RouterReady": true}
@@ -104,10 +111,16 @@ def life(stub, how):
     cluster.store(smaller)
     off = cluster.call({**SPEC, "kvCache": {"enabled": False}})
     left = {"engine", "engine_account", "engine_budget", "engine_service", "ingress"}
-    lab.check(f"{how}: switched off, the engine is left", set(off.desired.resources) == left and phase(off) == "Disabled")
+    lab.check(
+        f"{how}: switched off, the engine is left",
+        set(off.desired.resources) == left and phase(off) == "Disabled",
+    )
     cluster.store(off)
     plain = cluster.call({key: value for key, value in SPEC.items() if key != "kvCache"})
-    lab.check(f"{how}: without kvCache nothing is told of it", not plain.desired.HasField("composite") and not plain.conditions)
+    lab.check(
+        f"{how}: without kvCache nothing is told of it",
+        not plain.desired.HasField("composite") and not plain.conditions,
+    )
 
 
 def manners(stub):
@@ -121,13 +134,18 @@ def manners(stub):
     lab.check("what other functions want is passed on", kept and answer.context == request.context)
     gateway = {"kvCache": {"enabled": True, "routing": {"mode": "Gateway", "gatewayRef": {"name": "eg"}}}}
     need = cluster.call({**SPEC, **gateway}).requirements.resources["gateway"]
-    lab.check("a Gateway is asked for", (need.kind, need.match_name, need.namespace) == ("Gateway", "eg", "a"))
+    lab.check(
+        "a Gateway is asked for", (need.kind, need.match_name, need.namespace) == ("Gateway", "eg", "a")
+    )
     cluster.found = {"gateway": []}
     told = str(cluster.call({**SPEC, **gateway}).desired.composite)
     lab.check("and missed when it is not there", "no Gateway eg" in told)
     images = {"images": {"onefill": "registry.example.com/onefill:9"}}
     router = cluster.call(SPEC, input=images).desired.resources["router"]
-    lab.check("the input sets images", "registry.example.com/onefill:9" in json_format.MessageToJson(router.resource))
+    lab.check(
+        "the input sets images",
+        "registry.example.com/onefill:9" in json_format.MessageToJson(router.resource),
+    )
 
 
 def bad(stub):
@@ -148,7 +166,11 @@ def bad(stub):
     for empty in [fnv1.RunFunctionRequest(), cluster.request({}, input={"colour": "red"})]:
         if stub.RunFunction(empty, timeout=20).results[0].severity != fnv1.SEVERITY_FATAL:
             wrong.append(str(empty)[:50])
-    lab.check("bad input is a fatal result that names the field", not wrong, f"({len(table) + 2} of them) {wrong or ''}")
+    lab.check(
+        "bad input is a fatal result that names the field",
+        not wrong,
+        f"({len(table) + 2} of them) {wrong or ''}",
+    )
 
 
 def garbage(port):
@@ -163,17 +185,28 @@ def garbage(port):
                 codes.append(None)
             except grpc.RpcError as error:
                 codes.append(error.code())
-        other = channel.unary_unary(path.replace(".v1.", ".v1beta1."), request_serializer=bytes, response_deserializer=bytes)
+        other = channel.unary_unary(
+            path.replace(".v1.", ".v1beta1."), request_serializer=bytes, response_deserializer=bytes
+        )
         try:
             other(b"", timeout=20)
         except grpc.RpcError as error:
-            lab.check("another version is UNIMPLEMENTED, as Crossplane expects", error.code() == grpc.StatusCode.UNIMPLEMENTED)
-        lab.check("bytes that are no request are an error of the call", None not in codes, f"({[str(code) for code in codes][:1]})")
+            lab.check(
+                "another version is UNIMPLEMENTED, as Crossplane expects",
+                error.code() == grpc.StatusCode.UNIMPLEMENTED,
+            )
+        lab.check(
+            "bytes that are no request are an error of the call",
+            None not in codes,
+            f"({[str(code) for code in codes][:1]})",
+        )
 
 
 def speed(port, pid):
     """Calls a second, and what of a core each took."""
-    stat = lambda: sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) / 100
+    stat = lambda: (
+        sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) / 100
+    )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = grpcv1.FunctionRunnerServiceStub(channel)
         request = Cluster(stub).request(SPEC)

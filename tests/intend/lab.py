@@ -92,7 +92,9 @@ def free_ports(count):
 
 def http(method, url, body=None, headers=None, timeout=60):
     """(status, headers, bytes) of one request; never raises for a status."""
-    request = urllib.request.Request(url, body, {"content-type": "application/json", **(headers or {})}, method=method)
+    request = urllib.request.Request(
+        url, body, {"content-type": "application/json", **(headers or {})}, method=method
+    )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.headers, answer.read()

@@ -22,7 +22,9 @@ def published():
     golden = lab.SHARED / "design/published_output_test-qwen.yaml"
     if not golden.exists():
         return lab.say("skipped: the published composition's output is not at hand")
-    xr = lab.inference("test-qwen", gpu=2, ingressHost="qwen.127.0.0.1.nip.io", providerConfigName="incluster")
+    xr = lab.inference(
+        "test-qwen", gpu=2, ingressHost="qwen.127.0.0.1.nip.io", providerConfigName="incluster"
+    )
     xr["metadata"]["namespace"] = "ns1"
     same = lab.render(xr) == lab.documents(golden)
     lab.check("an XR without kvCache gives what the published composition gave, field for field", same)
@@ -62,7 +64,9 @@ def checked(crds, objects):
 
 
 def valid():
-    crds = schema.definitions(itertools.chain.from_iterable(map(lab.documents, lab.SHARED.glob("crds/*.yaml"))))
+    crds = schema.definitions(
+        itertools.chain.from_iterable(map(lab.documents, lab.SHARED.glob("crds/*.yaml")))
+    )
     xrd = schema.definitions(lab.documents(lab.CONTROL / "src/xrd.yaml"))
     definition = next(iter(xrd.values()))
     if not crds:
@@ -77,7 +81,9 @@ def valid():
         found += [f"{name}: {fault}" for fault in checked(crds, objects)]
     for fault in found[:20]:
         lab.say("      ", fault)
-    lab.check("every mode, store, backend and wrapping is what the servers take", not found, f"({count} objects)")
+    lab.check(
+        "every mode, store, backend and wrapping is what the servers take", not found, f"({count} objects)"
+    )
 
 
 def checker():

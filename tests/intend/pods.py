@@ -155,7 +155,10 @@ def operated(spec):
     """What the operator makes of a VLLMRuntime (production-stack, vllmruntime_controller.go)."""
     config, cache = spec["vllmConfig"], spec.get("lmCacheConfig", {})
     arguments = [spec["model"]["modelURL"], "--host", "0.0.0.0", "--port", str(OPERATED_PORT)]
-    for switch, flag in (("enableChunkedPrefill", "chunked-prefill"), ("enablePrefixCaching", "prefix-caching")):
+    for switch, flag in (
+        ("enableChunkedPrefill", "chunked-prefill"),
+        ("enablePrefixCaching", "prefix-caching"),
+    ):
         arguments.append(f"--{'' if config.get(switch) else 'no-'}enable-{flag}")
     arguments += ["--dtype", spec["model"]["dtype"], *config.get("extraArgs", [])]
     env = [{"name": "VLLM_USE_V1", "value": "1" if config.get("v1") else "0"}]
@@ -188,5 +191,12 @@ def simulated(command, env):
         engine += ["--hash-seed", env["PYTHONHASHSEED"]]
     if config := flag("kv-events-config"):
         config = json.loads(config)
-        engine += ["--events", config["endpoint"], "--replay", config["replay_endpoint"], "--topic", config["topic"]]
+        engine += [
+            "--events",
+            config["endpoint"],
+            "--replay",
+            config["replay_endpoint"],
+            "--topic",
+            config["topic"],
+        ]
     return engine, {}

@@ -10,7 +10,13 @@ import pods
 
 MODEL = "Qwen/Qwen2.5-1.5B-Instruct"
 MODES = ["KV", "Prefix", "Session", "LeastLoad", "RoundRobin", "None"]
-POLICY = {"KV": "kv", "Prefix": "prefix", "Session": "session", "LeastLoad": "least-load", "RoundRobin": "round-robin"}
+POLICY = {
+    "KV": "kv",
+    "Prefix": "prefix",
+    "Session": "session",
+    "LeastLoad": "least-load",
+    "RoundRobin": "round-robin",
+}
 
 
 def ask(url, prompt, session=None, model=MODEL, tokens=4):
@@ -37,7 +43,11 @@ def conversations(url, count=8, turns=3):
 
 
 def mode(backend, name):
-    spec = {"backend": backend, "replicas": 2, "kvCache": {"enabled": True, "routing": {"mode": name}, "store": {"size": "64Mi"}}}
+    spec = {
+        "backend": backend,
+        "replicas": 2,
+        "kvCache": {"enabled": True, "routing": {"mode": name}, "store": {"size": "64Mi"}},
+    }
     xr = lab.inference(f"{backend.lower()}-{name.lower()}", **spec)
     what = f"{backend} {name}"
     with pods.Pods(lab.render(xr), pods.simulated) as running:
@@ -54,11 +64,17 @@ def mode(backend, name):
             running.probed(f"{model}-router", "livenessProbe")
             routed(running, model, name, what)
         after = running.status(xr)
-        lab.check(f"{what}: status goes from Pending to Ready", (before, after["phase"]) == ("Pending", "Ready"), f"({after['readyReplicas']} of {after['replicas']} replicas)")
+        lab.check(
+            f"{what}: status goes from Pending to Ready",
+            (before, after["phase"]) == ("Pending", "Ready"),
+            f"({after['readyReplicas']} of {after['replicas']} replicas)",
+        )
         if backend == "VLLMRuntime":
             lab.check(f"{what}: the store takes LMCache's blocks at its url", block(running, model))
         running.programs[f"{model}-kvstore"][0].stop()
-        lab.check(f"{what}: without its store it is Degraded and serves", running.status(xr)["phase"] == "Degraded")
+        lab.check(
+            f"{what}: without its store it is Degraded and serves", running.status(xr)["phase"] == "Degraded"
+        )
         url = running.url(*((model, 8000) if name == "None" else (f"{model}-router", 8080)))
         ask(url, "hello again")
 
@@ -74,18 +90,31 @@ def routed(running, model, name, what):
     told = conversations(url)
     replicas = {replica for turns in told.values() for replica, _ in turns}
     policies = {receipt["policy"] for turns in told.values() for _, receipt in turns}
-    lab.check(f"{what}: requests come through the door, by that policy", policies == {POLICY[name]}, f"(to {len(replicas)} replicas)")
+    lab.check(
+        f"{what}: requests come through the door, by that policy",
+        policies == {POLICY[name]},
+        f"(to {len(replicas)} replicas)",
+    )
     if name == "KV":
         later = [receipt for turns in told.values() for _, receipt in turns[1:]]
-        hits = sum(int(receipt.get("overlap_tokens", 0)) > 0 and receipt["state"] == "exact" for receipt in later)
-        lab.check(f"{what}: each later turn goes where its beginning is known to be", hits == len(later), f"({hits} of {len(later)})")
+        hits = sum(
+            int(receipt.get("overlap_tokens", 0)) > 0 and receipt["state"] == "exact" for receipt in later
+        )
+        lab.check(
+            f"{what}: each later turn goes where its beginning is known to be",
+            hits == len(later),
+            f"({hits} of {len(later)})",
+        )
     if name in ("Prefix", "Session"):
         stays = all(len({replica for replica, _ in turns}) == 1 for turns in told.values())
         lab.check(f"{what}: a chat stays on its replica", stays)
     if name in ("RoundRobin", "LeastLoad"):
         lab.check(f"{what}: both replicas are used", len(replicas) == 2)
     status, _, metrics = lab.http("GET", admin + "/metrics")
-    lab.check(f"{what}: metrics are where a PodMonitor looks", status == 200 and b"onefill_requests_total" in metrics)
+    lab.check(
+        f"{what}: metrics are where a PodMonitor looks",
+        status == 200 and b"onefill_requests_total" in metrics,
+    )
 
 
 def block(running, model):

@@ -153,11 +153,10 @@ fn dressed(xr: &Value, key: &str, object: Value) -> Value {
         return object;
     }
     let name = &xr["metadata"]["name"];
-    let metadata = json!({
+    let mut metadata = json!({
         "annotations": {"crossplane.io/composition-resource-name": key},
         "generateName": format!("{}-", name.as_str().unwrap_or_default()),
         "labels": {"crossplane.io/composite": name},
-        "namespace": xr["metadata"]["namespace"].as_str().unwrap_or("default"),
         "ownerReferences": [{
             "apiVersion": xr["apiVersion"],
             "blockOwnerDeletion": true,
@@ -167,6 +166,9 @@ fn dressed(xr: &Value, key: &str, object: Value) -> Value {
             "uid": xr["metadata"]["uid"].as_str().unwrap_or_default(),
         }],
     });
+    if let Some(namespace) = xr["metadata"]["namespace"].as_str() {
+        metadata["namespace"] = json!(namespace);
+    }
     json!({
         "apiVersion": object["apiVersion"],
         "kind": object["kind"],
