@@ -61,6 +61,7 @@ impl World {
                 index_memory_bytes: 1 << 20,
                 load_interval_max: Duration::from_secs(5),
                 probe_timeout: Duration::from_secs(5),
+                snapshot: None,
             },
             end.clone(),
         );
