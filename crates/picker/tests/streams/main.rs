@@ -1,9 +1,5 @@
 //! Thousands of requests at once over gRPC, and proxies that vanish in the middle of them.
-#![expect(
-    clippy::expect_used,
-    missing_docs,
-    reason = "helpers of tests, for tests only"
-)]
+#![expect(clippy::expect_used, reason = "helpers of tests, for tests only")]
 
 mod client;
 mod world;
