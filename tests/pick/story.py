@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 
 from lab import (
-    DESTINATION, LOGS, Echo, Engine, Envoy, Picker, free_ports, listener, original_dst,
+    DESTINATION, ENVOY, LOGS, Echo, Engine, Envoy, Picker, free_ports, listener, original_dst,
     override_host, picker_cluster, request, until,
 )  # fmt: skip
 
@@ -401,7 +403,16 @@ def a_picker_that_is_killed_is_missed_only_until_it_is_noticed(world):
     assert world.post("closing", body())[0] == 500
 
 
+def the_example_to_deploy_is_one_that_envoy_takes(_):
+    example = pathlib.Path(__file__).parents[2] / "deploy" / "picker" / "envoy.yaml"
+    checked = subprocess.run(
+        [ENVOY, "--mode", "validate", "-c", example], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr[-500:]
+
+
 STORIES = [
+    the_example_to_deploy_is_one_that_envoy_takes,
     requests_reach_an_endpoint_of_the_pool,
     a_destination_that_a_client_sends_never_decides,
     bodies_arrive_as_they_were_sent,

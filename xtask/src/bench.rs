@@ -50,6 +50,15 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
                 .env("ONEFILL_PEERS", routers);
             shell::run("bench fleet", bench.env("ONEFILL_BIN", onefill).args(rest))
         }
+        "picker" => {
+            let envoy = peers::envoy()?;
+            let onefill = release_onefill()?;
+            let mut bench = command("python3", &["-B", "-u", "benches/picker/picker.py"]);
+            bench
+                .env("ONEFILL_ENVOY", envoy)
+                .env("ONEFILL_BIN", onefill);
+            shell::run("bench picker", bench.args(rest))
+        }
         "store" => {
             peers::redis()?;
             let peer = peers::lmcache()?;
@@ -58,7 +67,9 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
             cargo(name, rest, &envs)
         }
         "chaos" => chaos(rest),
-        _ => bail!("no benchmark {name:?}: there are index, policies, router, fleet, store, chaos"),
+        _ => bail!(
+            "no benchmark {name:?}: there are index, policies, router, fleet, store, picker, chaos"
+        ),
     }
 }
 

@@ -23,7 +23,7 @@ usage: cargo xtask TASK
   test --fast     leave the tests with real peers (vLLM, LMCache, Redis, Envoy) out
   test NAME...    only these parts: lint, rust, law, licences, store, vllm, plug, pick
   bench NAME      a benchmark beside the peers: index, policies, router, fleet,
-                  store (further arguments go to it); chaos [SECONDS]: ten minutes of faults under load
+                  store, picker (further arguments go to it); chaos [SECONDS]: ten minutes of faults under load
   vllm            install the vLLM peer into the cache folder and say where it is
   lmcache         the same for the LMCache peer
   wheel           build the Python package and say where the wheel is
