@@ -10,7 +10,7 @@ use std::path::Path;
 /// Flags beside a trace's name.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct TraceFlags {
-    /// mooncake, claude, azure or record; found out where not given
+    /// mooncake, claude, azure, record or openai; found out where not given
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
     /// Requests that a generator makes

@@ -5,6 +5,7 @@ mod claude;
 mod format;
 mod mooncake;
 mod names;
+mod openai;
 mod record;
 
 pub use azure::{AzureOptions, azure};
@@ -12,6 +13,7 @@ pub use claude::{ClaudeOptions, claude};
 pub use format::{Format, FormatOptions, read};
 pub use mooncake::mooncake;
 pub use names::Names;
+pub use openai::openai;
 pub use record::{Recorded, recorded};
 
 use std::time::Duration;

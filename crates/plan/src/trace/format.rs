@@ -1,6 +1,8 @@
 //! Which format a file has, and reading it.
 
-use super::{AzureOptions, ClaudeOptions, Trace, TraceError, azure, claude, mooncake, recorded};
+use super::{
+    AzureOptions, ClaudeOptions, Trace, TraceError, azure, claude, mooncake, openai, recorded,
+};
 use flate2::read::MultiGzDecoder;
 use std::{borrow::Cow, io::Read as _};
 
@@ -15,11 +17,19 @@ pub enum Format {
     Azure,
     /// `record`: what a router wrote with `--record`.
     Record,
+    /// `openai`: a log of requests' bodies.
+    Openai,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Mooncake, Self::Claude, Self::Azure, Self::Record];
+    pub const ALL: [Self; 5] = [
+        Self::Mooncake,
+        Self::Claude,
+        Self::Azure,
+        Self::Record,
+        Self::Openai,
+    ];
 
     /// The name used in flags.
     #[must_use]
@@ -29,6 +39,7 @@ impl Format {
             Self::Claude => "claude",
             Self::Azure => "azure",
             Self::Record => "record",
+            Self::Openai => "openai",
         }
     }
 
@@ -40,6 +51,12 @@ impl Format {
             () if has("\"hash_ids\"") => Some(Self::Mooncake),
             () if has("\"runs\"") => Some(Self::Claude),
             () if has("\"onefill_record\"") => Some(Self::Record),
+            () if ["\"messages\"", "\"prompt\"", "\"input\""]
+                .into_iter()
+                .any(has) =>
+            {
+                Some(Self::Openai)
+            }
             () if has("ContextTokens") => Some(Self::Azure),
             () => None,
         }
@@ -80,6 +97,7 @@ pub fn read(
         Some(Format::Mooncake) => mooncake(name, text),
         Some(Format::Claude) => claude(name, text, &options.claude),
         Some(Format::Azure) => azure(name, text, &options.azure),
+        Some(Format::Openai) => openai(name, text),
         Some(Format::Record) => recorded(name, text).map(|recorded| recorded.trace),
         None => Err(TraceError::UnknownFormat),
     }

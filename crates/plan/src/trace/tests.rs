@@ -84,3 +84,42 @@ fn what_is_wrong_is_said_with_its_line() {
     let damaged = read("t", &[0x1f, 0x8b, 1, 2, 3], None, &options());
     assert!(matches!(damaged, Err(TraceError::Gzip(_))));
 }
+
+#[test]
+fn logs_of_bodies_share_blocks_as_far_as_their_texts_go() {
+    let document = "what is written in the document ".repeat(36);
+    let line = |at: f64, question: &str| {
+        format!(
+            r#"{{"timestamp":{at},"body":{{"messages":[{{"role":"system","content":"{document}"}},{{"role":"user","content":[{{"type":"text","text":"{question}"}}]}}],"user":"u"}},"response":{{"usage":{{"prompt_tokens":333,"completion_tokens":9}}}}}}"#
+        )
+    };
+    let text = format!(
+        "{}\n{}\n",
+        line(1.79e12, &"and who wrote it? ".repeat(10)),
+        line(1.790_000_002_5e12, &"and when was it written? ".repeat(10))
+    );
+    let trace = read("t", text.as_bytes(), None, &options()).expect("good");
+    let [one, two] = &trace.requests[..] else {
+        panic!("two requests");
+    };
+    assert_eq!(one.blocks.len(), 5, "1,300 bytes and more");
+    assert_eq!(one.blocks[..4], two.blocks[..4]);
+    assert_ne!(one.blocks[4], two.blocks[4]);
+    assert_eq!((one.prompt_tokens, one.output_tokens), (333, 9));
+    assert_eq!(two.at, Duration::from_millis(2500));
+    assert!(one.session.is_some() && one.session == two.session);
+    let tokens = format!("{{\"prompt\":{:?}}}", (0..200).collect::<Vec<u32>>());
+    let trace = read("t", tokens.as_bytes(), None, &options()).expect("good");
+    assert_eq!(
+        (
+            trace.requests[0].prompt_tokens,
+            trace.requests[0].blocks.len()
+        ),
+        (200, 3)
+    );
+    let empty = read("t", b"{\"messages\":[]}", None, &options());
+    assert!(
+        matches!(empty, Err(TraceError::Line { line: 1, .. })),
+        "{empty:?}"
+    );
+}
