@@ -42,8 +42,8 @@ pub(crate) struct Arguments {
         default_value = "all"
     )]
     policy: Vec<String>,
-    /// Which blocks leave a full store: density, lru, s3-fifo
-    #[arg(long, value_name = "NAME", default_value = "density")]
+    /// Which blocks leave a full store: lru, density, s3-fifo
+    #[arg(long, value_name = "NAME", default_value = "lru")]
     eviction: String,
     /// queue (one prefill after another) or batching (steps, as an engine's)
     #[arg(long, value_name = "NAME", default_value = "batching")]

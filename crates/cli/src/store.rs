@@ -63,8 +63,8 @@ pub(crate) struct Arguments {
     /// environment's ONEFILL_STORE_REMOTE says, which nobody sees in a list of programs; else none]
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
-    /// What goes first when memory is full: density, lru or s3-fifo (docs/eviction.md)
-    #[arg(long, visible_alias = "policy", value_name = "NAME", default_value = "density", value_parser = choice)]
+    /// What goes first when memory is full: lru, density or s3-fifo (docs/eviction.md)
+    #[arg(long, visible_alias = "policy", value_name = "NAME", default_value = "lru", value_parser = choice)]
     eviction: Choice,
     /// How long a block stays readable after a client was told that it is there
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]

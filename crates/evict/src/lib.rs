@@ -56,11 +56,11 @@ pub const PROPOSALS_MAX: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Choice {
     /// The leaf that was used longest ago.
+    #[default]
     Lru,
     /// Small, main and ghost queue; for working sets far larger than the tier.
     S3Fifo,
     /// The leaf that promises the fewest hits for its room.
-    #[default]
     Density,
 }
 
