@@ -24,19 +24,22 @@ impl Flights {
             let landed = self.landed.notified();
             tokio::pin!(landed);
             landed.as_mut().enable();
-            if !self.spoilt.lock().contains_key(&name) {
-                return (!has_waited).then(|| self.begin(name));
+            {
+                // Looked up and taken under one lock: two would both be the first else.
+                let mut spoilt = self.spoilt.lock();
+                if !spoilt.contains_key(&name) {
+                    if has_waited {
+                        return None;
+                    }
+                    spoilt.insert(name.clone(), false);
+                    return Some(Flight {
+                        flights: self,
+                        name,
+                    });
+                }
             }
             has_waited = true;
             landed.await;
-        }
-    }
-
-    fn begin(&self, name: Name) -> Flight<'_> {
-        self.spoilt.lock().insert(name.clone(), false);
-        Flight {
-            flights: self,
-            name,
         }
     }
 
@@ -69,5 +72,37 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.flights.spoilt.lock().remove(&self.name);
         self.flights.landed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn one_reads_and_the_others_wait() {
+        let flights = Arc::new(Flights::default());
+        let aloft = Arc::new(AtomicUsize::new(0));
+        for round in 0..500_u32 {
+            let tasks = (0..4).map(|_| {
+                let (flights, aloft) = (Arc::clone(&flights), Arc::clone(&aloft));
+                tokio::spawn(async move {
+                    let key = round.to_le_bytes();
+                    if let Some(_flight) = flights.take_off(NamespaceId(0), &key).await {
+                        assert_eq!(aloft.fetch_add(1, SeqCst), 0, "two at once");
+                        tokio::task::yield_now().await;
+                        aloft.fetch_sub(1, SeqCst);
+                    }
+                })
+            });
+            for task in futures_util::future::join_all(tasks).await {
+                task.expect("no panic");
+            }
+        }
+        assert!(flights.spoilt.lock().is_empty());
     }
 }
