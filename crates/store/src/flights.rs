@@ -78,31 +78,34 @@ impl Drop for Flight<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use std::sync::{
-        Arc,
+        Barrier,
         atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn one_reads_and_the_others_wait() {
-        let flights = Arc::new(Flights::default());
-        let aloft = Arc::new(AtomicUsize::new(0));
-        for round in 0..500_u32 {
-            let tasks = (0..4).map(|_| {
-                let (flights, aloft) = (Arc::clone(&flights), Arc::clone(&aloft));
-                tokio::spawn(async move {
-                    let key = round.to_le_bytes();
-                    if let Some(_flight) = flights.take_off(NamespaceId(0), &key).await {
-                        assert_eq!(aloft.fetch_add(1, SeqCst), 0, "two at once");
-                        tokio::task::yield_now().await;
-                        aloft.fetch_sub(1, SeqCst);
-                    }
-                })
-            });
-            for task in futures_util::future::join_all(tasks).await {
-                task.expect("no panic");
+    const ROUNDS: usize = 20_000;
+
+    #[test]
+    fn of_two_who_come_at_once_one_reads() {
+        let (flights, barrier) = (Flights::default(), Barrier::new(2));
+        let readers: Vec<AtomicUsize> = (0..ROUNDS).map(|_| AtomicUsize::new(0)).collect();
+        let come = || {
+            for count in &readers {
+                barrier.wait();
+                let flight = flights.take_off(NamespaceId(0), b"key").now_or_never();
+                count.fetch_add(usize::from(matches!(flight, Some(Some(_)))), SeqCst);
+                // Held until both have come, and gone before the next round.
+                barrier.wait();
+                drop(flight);
+                barrier.wait();
             }
-        }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(come);
+            scope.spawn(come);
+        });
+        assert!(readers.iter().all(|count| count.load(SeqCst) == 1));
         assert!(flights.spoilt.lock().is_empty());
     }
 }
