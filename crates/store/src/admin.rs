@@ -4,6 +4,8 @@
 mod blocks;
 mod verify;
 
+pub use blocks::written;
+
 use crate::{door::is_same, metrics, serve::Connections, store::Store};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};

@@ -24,7 +24,7 @@ pub mod remote;
 mod serve;
 mod store;
 
-pub use admin::Admins;
+pub use admin::{Admins, written};
 pub use ledger::{Counter, Door, Ledger, Refusal};
 pub use namespace::{NAMESPACES_MAX, Namespace, NamespaceId, Namespaces};
 pub use serve::{Config, Connections, Listener, Speaks, Tls, TlsError, TlsFiles, run};

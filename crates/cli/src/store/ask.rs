@@ -6,6 +6,7 @@ use crate::logs;
 use anyhow::{Context as _, bail};
 use http::Admin;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use onefill_store::written;
 use serde_json::Value as Json;
 use std::{
     io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
@@ -118,7 +119,7 @@ impl Which {
     fn query(&self) -> String {
         format!(
             "namespace={}&key={}",
-            http::written(&self.namespace),
+            written(self.namespace.as_bytes()),
             self.key
         )
     }
@@ -196,7 +197,7 @@ fn stat(admin: &Admin, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn ls(admin: &Admin, namespace: &str) -> anyhow::Result<ExitCode> {
-    let namespace = http::written(namespace);
+    let namespace = written(namespace.as_bytes());
     let mut cursor = 0;
     loop {
         let page = admin.json(
@@ -249,7 +250,7 @@ fn about(which: &Which, method: &str, path: &str, done: &str) -> anyhow::Result<
 }
 
 fn flush(admin: &Admin, namespace: &str) -> anyhow::Result<ExitCode> {
-    let path = format!("/flush?namespace={}", http::written(namespace));
+    let path = format!("/flush?namespace={}", written(namespace.as_bytes()));
     let said = admin.json("POST", &path)?;
     let remote = said["remote_objects"].as_u64();
     let remote = remote.map_or_else(String::new, |count| {
@@ -263,7 +264,7 @@ fn flush(admin: &Admin, namespace: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(admin: &Admin, namespace: Option<&str>) -> anyhow::Result<ExitCode> {
-    let only = namespace.map(|name| format!("?namespace={}", http::written(name)));
+    let only = namespace.map(|name| format!("?namespace={}", written(name.as_bytes())));
     let answer = admin.ask("POST", &format!("/verify{}", only.unwrap_or_default()))?;
     let bar = ProgressBar::new(0);
     if !io::stderr().is_terminal() {

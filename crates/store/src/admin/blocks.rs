@@ -216,8 +216,9 @@ async fn flush(view: &View) -> Result<Answer, Fault> {
     Ok(said(&json!({"blocks": blocks, "remote_objects": remote})))
 }
 
-/// A key as it may stand in a URL.
-fn written(key: &[u8]) -> String {
+/// Bytes, a key's or a name's, as they may stand in a query of the admin address.
+#[must_use]
+pub fn written(key: &[u8]) -> String {
     let mut text = String::with_capacity(key.len());
     for byte in key {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {

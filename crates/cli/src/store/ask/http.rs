@@ -4,7 +4,6 @@
 use anyhow::{Context as _, bail};
 use serde_json::Value as Json;
 use std::{
-    fmt::Write as _,
     io::{BufRead as _, BufReader, Read, Write as _},
     net::TcpStream,
     time::Duration,
@@ -60,18 +59,4 @@ fn line(answer: &mut impl std::io::BufRead) -> anyhow::Result<String> {
         bail!("the store closed the connection");
     }
     Ok(line.trim_end().to_owned())
-}
-
-/// A text as it may stand in a query.
-pub(super) fn written(text: &str) -> String {
-    let mut query = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            query.push(char::from(byte));
-        } else {
-            // Writing to a String does not fail.
-            _ = write!(query, "%{byte:02X}");
-        }
-    }
-    query
 }
