@@ -164,7 +164,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         opened => opened.and_then(Result::ok),
     };
-    let admins = arguments.admins()?;
+    let admins = match arguments.admins() {
+        Ok(admins) => admins,
+        Err(fault) => {
+            logs::say(format_args!("onefill: --admin-token-file: {fault:#}"));
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     let config = Config {
         store: StoreConfig {
             memory_bytes: arguments.memory,

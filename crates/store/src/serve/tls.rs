@@ -18,7 +18,7 @@ pub type Tls = Arc<ServerConfig>;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file that can't be read, or is no PEM.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File {
         /// The file.
         path: PathBuf,
