@@ -33,6 +33,14 @@ pub fn in_ci() -> bool {
 pub fn command(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
+    // What cargo told this program about itself: build scripts ask for such words (ring's does), and
+    // dependencies would be built once for `cargo build` and once more for `cargo xtask`.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 

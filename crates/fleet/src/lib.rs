@@ -19,7 +19,7 @@ mod writer;
 pub use exposition::prometheus_text;
 use feed::FeedState;
 use onefill_index::{History, IndexConfig, IndexReader, IndexWriter, snapshot};
-use onefill_kv::{KeySeed, Knowledge, REPLICAS_MAX, ReplicaId};
+use onefill_kv::{KeySeed, Knowledge, ReplicaId};
 use parking_lot::Mutex;
 use registry::Registry;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
@@ -282,7 +282,6 @@ impl FleetHandle {
 pub fn start(config: FleetConfig, shutdown: CancellationToken) -> FleetHandle {
     let index_config = IndexConfig {
         memory_bytes_max: config.index_memory_bytes,
-        replicas_max: REPLICAS_MAX,
         ..IndexConfig::default()
     };
     let (kept, index_writer, index) = begin(&config, &index_config);

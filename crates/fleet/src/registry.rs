@@ -54,12 +54,10 @@ impl Registry {
         for rank in ranks {
             let kept = self.kept.lock();
             let own = kept.get(&(url.to_owned(), *rank)).map(|(id, _)| id.0);
-            let taken = by_url.values().flatten().chain(&replicas);
-            let taken: Vec<u16> = taken
-                .map(|replica| replica.id.0)
-                .chain(kept.values().map(|(id, _)| id.0))
-                .collect();
-            let free = own.or_else(|| (0..REPLICAS_MAX as u16).find(|id| !taken.contains(id)));
+            let numbers = by_url.values().flatten().chain(&replicas);
+            let numbers = numbers.map(|replica| replica.id);
+            let numbers = numbers.chain(kept.values().map(|(id, _)| *id));
+            let free = own.or_else(|| lowest_free(numbers));
             match free {
                 Some(id) => replicas.push(Arc::new(replica(ReplicaId(id), url, *rank))),
                 None => tracing::error!(
@@ -86,6 +84,18 @@ impl Registry {
         replicas.sort_by_key(|replica| replica.id);
         self.view.store(Arc::new(Fleet { replicas }));
     }
+}
+
+/// Numbers are as low as can be: sets of replicas are as long as the highest.
+fn lowest_free(taken: impl Iterator<Item = ReplicaId>) -> Option<u16> {
+    let mut is_taken = vec![false; REPLICAS_MAX];
+    for id in taken {
+        if let Some(one) = is_taken.get_mut(usize::from(id.0)) {
+            *one = true;
+        }
+    }
+    let free = is_taken.iter().position(|taken| !taken);
+    free.and_then(|number| u16::try_from(number).ok())
 }
 
 fn replica(id: ReplicaId, url: &str, rank: Option<u32>) -> Replica {

@@ -19,10 +19,10 @@ pub(crate) struct Aliases {
 }
 
 impl Aliases {
-    pub(crate) fn new(replicas: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             places: HashMap::default(),
-            disagreements: vec![0; replicas],
+            disagreements: vec![0; onefill_kv::REPLICAS_MAX],
         }
     }
 

@@ -21,7 +21,6 @@ const BRANCHES: usize = 3;
 /// panic, and after each event the index answers as the literal one does.
 pub fn streams(bytes: &[u8]) {
     let config = IndexConfig {
-        replicas_max: REPLICAS,
         ..IndexConfig::default()
     };
     let (writer, reader) = index(&config);

@@ -49,8 +49,6 @@ pub struct IndexConfig {
     pub memory_bytes_max: usize,
     /// Most memory that blocks with an unknown parent may take.
     pub orphan_bytes_max: usize,
-    /// Replicas to make room for (bitset width), at most [`onefill_kv::REPLICAS_MAX`].
-    pub replicas_max: usize,
 }
 
 impl Default for IndexConfig {
@@ -58,7 +56,6 @@ impl Default for IndexConfig {
         Self {
             memory_bytes_max: 1 << 30,
             orphan_bytes_max: 16 << 20,
-            replicas_max: 64,
         }
     }
 }
@@ -105,7 +102,7 @@ pub fn index(config: &IndexConfig) -> (IndexWriter, IndexReader) {
 }
 
 fn with_shards(config: &IndexConfig, shards_log2: u32) -> (IndexWriter, IndexReader) {
-    let shared = Arc::new(Shared::new(config.memory_bytes_max, config.replicas_max));
+    let shared = Arc::new(Shared::new(config.memory_bytes_max));
     let writer = Writer::new(config, shards_log2);
     (
         IndexWriter {

@@ -24,6 +24,9 @@ const PROBES: usize = 16;
 /// Blocks of a long run's front.
 const FRONT: usize = PROBES * LINE_WORDS;
 
+/// Words of a set of the most replicas that there can be.
+const WIDEST: usize = onefill_kv::REPLICAS_MAX / 64;
+
 /// Buffers of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -42,12 +45,15 @@ pub(crate) struct Scratch {
 
 /// Looks `chain` up.
 pub(crate) fn lookup(m: &Shared, chain: &[BlockKey], out: &mut Overlaps) {
-    match m.gpu_words {
+    match m.width() {
         1 => walk::<1>(m, chain, out),
         2 => walk::<2>(m, chain, out),
         4 => walk::<4>(m, chain, out),
         8 => walk::<8>(m, chain, out),
-        _ => walk::<16>(m, chain, out),
+        16 => walk::<16>(m, chain, out),
+        32 => walk::<32>(m, chain, out),
+        64 => walk::<64>(m, chain, out),
+        _ => walk::<WIDEST>(m, chain, out),
     }
 }
 

@@ -5,7 +5,8 @@
 //!      1  key of its first block; 0: no run here
 //!      2  key of its last block (a hint: who reads it checks with the keys)
 //!      3  keys: line:32 | lines:16 | blocks:16
-//!      4  replicas that hold all of it on their GPU: a bit each, or the line of such bits (0: none)
+//!      4  replicas that hold all of it on their GPU: 0:1 | a bit each of the first 63,
+//!         or, where there are others,         1:1 | lines:15 of a larger set | 0:16 | line:32
 //!      5  a span      6  a span
 //!      7  more spans: line:32 | lines:16 | 0
 //! span    1:1 | 0:7 | replica:16 | tier:8 | start:16 | end:16   (0: none here)
@@ -37,6 +38,18 @@ pub(crate) const HAUNTED: u64 = 1;
 pub(crate) const COPIES: u64 = 2;
 /// Stored to since the eviction hand came by.
 pub(crate) const WARM: u64 = 4;
+
+/// Replicas that have their bit in the run's own line.
+pub(crate) const FEW: u16 = 63;
+
+/// Replicas that hold all of a run on their GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whole {
+    /// A bit each, of the first [`FEW`].
+    Few(u64),
+    /// Where their bits lie.
+    Many(Array),
+}
 
 /// Who holds, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -171,8 +184,15 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    pub(crate) fn gpu_word(self) -> u64 {
-        self.0.0[4].load(Ordering::Acquire)
+    pub(crate) fn whole(self) -> Whole {
+        let word = self.0.0[4].load(Ordering::Acquire);
+        if word >> FEW == 0 {
+            return Whole::Few(word);
+        }
+        Whole::Many(Array {
+            line: word as u32,
+            lines: (word >> 48) as u16 & 0x7fff,
+        })
     }
 
     /// Words of spans, none of them twice.
@@ -225,7 +245,13 @@ impl<'a> Run<'a> {
         self.0.0[3].store(array_word(extent.array, extent.blocks), Ordering::Release);
     }
 
-    pub(crate) fn set_gpu_word(self, word: u64) {
+    pub(crate) fn set_whole(self, whole: Whole) {
+        let word = match whole {
+            Whole::Few(bits) => bits,
+            Whole::Many(array) => {
+                1 << FEW | u64::from(array.lines) << 48 | u64::from(array.line)
+            }
+        };
         self.0.0[4].store(word, Ordering::Release);
     }
 

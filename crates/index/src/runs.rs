@@ -8,7 +8,7 @@ use crate::copies::Copies;
 use crate::heap::{Array, Heap};
 use crate::memory::{LINE_WORDS, Memory};
 use crate::names::Place;
-use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX, Run};
+use crate::run::{Extent, HAUNTED, Holder, RUN_BLOCKS_MAX, Run, Whole};
 use crate::shared::Shared;
 
 const NO_RUN: u32 = u32::MAX;
@@ -39,14 +39,14 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    pub(crate) fn new(replicas: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             heap: Heap::new(),
             copies: Copies::default(),
             hangs: Vec::new(),
             free: Vec::new(),
             dead: Vec::new(),
-            held: vec![[0; 4]; replicas],
+            held: vec![[0; 4]; onefill_kv::REPLICAS_MAX],
             blocks: 0,
         }
     }
@@ -304,18 +304,15 @@ impl Runs {
         let run = m.run(id);
         let Extent { array, blocks } = run.extent();
         let more = run.more_spans();
-        let bits = run.gpu_word();
+        let whole = run.whole();
         m.heads.remove(&m.bulk, BlockKey(run.first_key()), id);
         run.end();
         self.heap.give(array);
         if more.lines > 0 {
             self.heap.give(more);
         }
-        if !m.is_narrow() && bits != 0 {
-            self.heap.give(Array {
-                line: bits as u32,
-                lines: m.gpu_words.div_ceil(8) as u16,
-            });
+        if let Whole::Many(array) = whole {
+            self.heap.give(array);
         }
         self.blocks -= u64::from(blocks);
         if run.has(HAUNTED) {

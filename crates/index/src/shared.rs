@@ -1,10 +1,13 @@
 //! What the writer and its readers share.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use onefill_kv::{BlockKey, ReplicaId};
 
 use crate::heads::Heads;
-use crate::memory::{LINE_BYTES, Memory, Numbered};
-use crate::run::Run;
+use crate::heap::Array;
+use crate::memory::{LINE_BYTES, LINE_WORDS, Memory, Numbered, Words};
+use crate::run::{FEW, Run, Whole};
 
 /// Most runs: their numbers take 24 bits in the tables, and one stands for none.
 pub(crate) const RUNS_MAX: usize = (1 << 24) - 2;
@@ -17,20 +20,19 @@ pub(crate) struct Shared {
     /// All lines: those of runs and of their first keys, keys, spans, wide bitsets.
     pub(crate) bulk: Memory,
     pub(crate) heads: Heads,
-    /// Words of a set of replicas.
-    pub(crate) gpu_words: usize,
+    /// Words of a set of all replicas that hold anything: see [`Shared::width`].
+    width: AtomicUsize,
 }
 
 impl Shared {
-    pub(crate) fn new(memory_bytes_max: usize, replicas_max: usize) -> Self {
+    pub(crate) fn new(memory_bytes_max: usize) -> Self {
         let lines = (memory_bytes_max / LINE_BYTES).clamp(1 << 16, u32::MAX as usize / 4);
-        let words = replicas_max.clamp(1, onefill_kv::REPLICAS_MAX).div_ceil(64);
         Self {
             headers: Numbered::new(lines.min(RUNS_MAX)),
             // What is in use is bounded; what lies between is not in use.
             bulk: Memory::new(2 * lines),
             heads: Heads::new(lines),
-            gpu_words: words.next_power_of_two(),
+            width: AtomicUsize::new(1),
         }
     }
 
@@ -52,23 +54,40 @@ impl Shared {
         self.heads.expect(&self.bulk, key);
     }
 
-    /// Whether sets of replicas fit the run's own line.
+    /// Words that a set of replicas takes, by the highest number seen so far: small fleets don't pay
+    /// for the room that large ones need.
     #[inline]
-    pub(crate) fn is_narrow(&self) -> bool {
-        self.gpu_words == 1
+    pub(crate) fn width(&self) -> usize {
+        self.width.load(Ordering::Acquire)
+    }
+
+    /// A replica will hold something.
+    #[inline]
+    pub(crate) fn make_way(&self, replica: ReplicaId) {
+        let words = usize::from(replica.0) / 64 + 1;
+        if words > self.width.load(Ordering::Relaxed) {
+            self.width
+                .store(words.next_power_of_two(), Ordering::Release);
+        }
     }
 
     /// A word of the set of replicas that hold all of `run` on their GPU.
     #[inline]
     pub(crate) fn gpu_bits(&self, run: Run<'_>, word: usize) -> u64 {
-        match run.gpu_word() {
-            bits if self.is_narrow() => bits,
-            0 => 0,
-            line => self
-                .bulk
-                .words(line as u32, self.gpu_words.div_ceil(8))
-                .get(word),
+        match run.whole() {
+            Whole::Few(bits) => {
+                if word == 0 {
+                    bits
+                } else {
+                    0
+                }
+            }
+            Whole::Many(array) => self.set(array).get(word),
         }
+    }
+
+    fn set(&self, array: Array) -> Words<'_> {
+        self.bulk.words(array.line, array.lines.into())
     }
 
     /// Whether `replica` holds all of `run` on its GPU, by its bit.
@@ -80,33 +99,39 @@ impl Shared {
 
     /// Whether any replica's bit is set.
     pub(crate) fn gpu_any(&self, run: Run<'_>) -> bool {
-        run.gpu_word() != 0 && (0..self.gpu_words).any(|word| self.gpu_bits(run, word) != 0)
+        match run.whole() {
+            Whole::Few(bits) => bits != 0,
+            Whole::Many(_) => (0..self.width()).any(|word| self.gpu_bits(run, word) != 0),
+        }
     }
 
     /// Whether no bit but `replica`'s is set.
     #[inline]
     pub(crate) fn gpu_only(&self, run: Run<'_>, replica: ReplicaId) -> bool {
-        if run.gpu_word() == 0 {
-            return true;
+        let (own, bit) = (usize::from(replica.0) / 64, 1 << (replica.0 % 64));
+        let others = |word: usize, bits: u64| if word == own { bits & !bit } else { bits };
+        match run.whole() {
+            Whole::Few(bits) => others(0, bits) == 0,
+            Whole::Many(_) => {
+                (0..self.width()).all(|word| others(word, self.gpu_bits(run, word)) == 0)
+            }
         }
-        (0..self.gpu_words).all(|word| {
-            let own = word == usize::from(replica.0) / 64;
-            let mask = if own { 1 << (replica.0 % 64) } else { 0 };
-            self.gpu_bits(run, word) & !mask == 0
-        })
     }
 
-    /// Sets or clears a replica's bit. False where the run has no bits yet.
+    /// Sets or clears a replica's bit. False where the run has no room for it.
     pub(crate) fn gpu_put(&self, run: Run<'_>, replica: ReplicaId, on: bool) -> bool {
         let (word, bit) = (usize::from(replica.0) / 64, 1 << (replica.0 % 64));
         let put = |bits: u64| if on { bits | bit } else { bits & !bit };
-        match run.gpu_word() {
-            bits if self.is_narrow() => run.set_gpu_word(put(bits)),
-            0 => return false,
-            line => {
-                let words = self.bulk.words(line as u32, self.gpu_words.div_ceil(8));
+        match run.whole() {
+            Whole::Few(bits) if replica.0 < FEW => run.set_whole(Whole::Few(put(bits))),
+            Whole::Many(array) if word < usize::from(array.lines) * LINE_WORDS => {
+                let words = self.set(array);
                 words.set(word, put(words.get(word)));
             }
+            _ => return !on,
+        }
+        if on {
+            self.make_way(replica);
         }
         true
     }

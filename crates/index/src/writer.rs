@@ -50,11 +50,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(config: &IndexConfig, shards_log2: u32) -> Self {
-        let replicas = config.replicas_max.clamp(1, onefill_kv::REPLICAS_MAX);
         Self {
-            runs: Runs::new(replicas),
+            runs: Runs::new(),
             names: Names::new(shards_log2),
-            aliases: Aliases::new(replicas),
+            aliases: Aliases::new(),
             orphans: Orphans::new(config.orphan_bytes_max),
             fresh: Fresh::default(),
             ready: Vec::new(),

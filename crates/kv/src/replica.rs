@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Most replicas (data-parallel ranks and stores counted) that one fleet can hold: numbers index
 /// bitsets.
-pub const REPLICAS_MAX: usize = 1024;
+pub const REPLICAS_MAX: usize = 8192;
 
 /// Number of a replica in the fleet: dense, given by the fleet, reused after a replica is gone
 /// and forgotten by the index. With data parallelism each rank has its own.

@@ -30,6 +30,10 @@ use response::Responding;
 /// Messages that may wait while a request is decided; a proxy that sends more breaks the protocol.
 const WAITING_MAX: usize = 64;
 
+/// Room made for a body in several pieces before they are there: what a header says is no reason to
+/// take more.
+const RESERVED_MAX: usize = 1 << 20;
+
 /// What a machine is told at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
@@ -173,9 +177,12 @@ enum Phase {
 #[derive(Debug)]
 struct Gathering {
     whole: Whole,
-    /// The first piece as it came: the usual body is one piece, and not copied.
+    /// The first piece as it came: a body of one piece is not copied.
     first: Bytes,
-    rest: BytesMut,
+    /// All pieces, once there are several.
+    all: BytesMut,
+    /// Bytes that the body will have, as its headers say.
+    announced: usize,
 }
 
 /// All is there but the decision.
@@ -284,15 +291,20 @@ impl Machine {
 
 impl Gathering {
     fn bytes(&self) -> usize {
-        self.first.len() + self.rest.len()
+        self.first.len() + self.all.len()
     }
 
     fn push(&mut self, piece: HttpBody) {
-        if self.first.is_empty() {
+        if self.bytes() == 0 {
             self.first = piece.body;
-        } else {
-            self.rest.extend_from_slice(&piece.body);
+            return;
         }
+        let first = std::mem::take(&mut self.first);
+        if !first.is_empty() {
+            self.all.reserve(self.announced.min(RESERVED_MAX));
+            self.all.extend_from_slice(&first);
+        }
+        self.all.extend_from_slice(&piece.body);
     }
 
     fn read_subset(&mut self, metadata: Option<&Metadata>) {
@@ -304,13 +316,9 @@ impl Gathering {
 
     /// The request with its body in one piece.
     fn whole(self) -> Whole {
-        let body = if self.rest.is_empty() {
-            self.first
-        } else {
-            let mut body = BytesMut::with_capacity(self.first.len() + self.rest.len());
-            body.extend_from_slice(&self.first);
-            body.extend_from_slice(&self.rest);
-            body.freeze()
+        let body = match self.all.is_empty() {
+            true => self.first,
+            false => self.all.freeze(),
         };
         Whole { body, ..self.whole }
     }

@@ -91,7 +91,11 @@ impl Roster {
     }
 
     fn holds(&self, replica: &Arc<Replica>) -> bool {
-        let same = |member: &Arc<Member>| Arc::ptr_eq(&member.replica, replica);
-        self.members.iter().any(same)
+        // In order of their numbers, as the fleet's replicas are.
+        let found = self
+            .members
+            .binary_search_by_key(&replica.id, |member| member.replica.id);
+        let found = found.ok().and_then(|place| self.members.get(place));
+        found.is_some_and(|member| Arc::ptr_eq(&member.replica, replica))
     }
 }

@@ -71,3 +71,45 @@ fn the_next_to_leave_has_been_idle_since_its_last_touch() {
     history.touch(&chain(&[1, 2]), seconds(5));
     assert_eq!(history.idle(1, seconds(9)), Some(seconds(6)));
 }
+
+#[test]
+fn groups_follow_one_another_and_grow_to_a_thirty_second_of_where_they_are() {
+    let mut end = 0;
+    for number in 0..400 {
+        let (next, blocks) = group(number);
+        assert_eq!(next, end + blocks as usize, "group {number} follows");
+        assert!(blocks == 1 || blocks as usize * GROUPS <= end, "{number}");
+        for chain in end..next {
+            assert_eq!(groups(chain), number, "a chain of {chain} blocks");
+        }
+        end = next;
+    }
+}
+
+#[test]
+fn a_long_chain_is_remembered_but_for_a_thirty_second() {
+    let contents: Vec<u64> = (0..6250).collect();
+    let mut history = History::new(20_000);
+    history.touch(&chain(&contents), Duration::ZERO);
+    assert!(history.places.len() < 300, "{}", history.places.len());
+    for shared in [0, 1, 63, 64, 65, 500, 4097, 6250] {
+        let mut other = contents.clone();
+        other[shared..].fill(u64::MAX);
+        let found = history.overlap(&chain(&other)) as usize;
+        assert!(found <= shared, "never more than was sent");
+        assert!(found + shared / GROUPS >= shared, "{found} of {shared}");
+    }
+    assert!(history.len() <= 6250 && history.len() > 6000);
+}
+
+#[test]
+fn long_chains_leave_by_their_blocks() {
+    let mut history = History::new(1000);
+    let (old, new): (Vec<u64>, Vec<u64>) = ((0..900).collect(), (5000..5700).collect());
+    history.touch(&chain(&old), Duration::ZERO);
+    history.touch(&chain(&new), Duration::ZERO);
+    assert!(history.len() <= 1000);
+    let (old, new) = (history.overlap(&chain(&old)), history.overlap(&chain(&new)));
+    assert!(new >= 680, "the new one is whole: {new}");
+    assert!((260..=320).contains(&old), "the old one's head: {old}");
+}

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use onefill_kv::{ReplicaId, Tier};
 
 use super::Runs;
-use crate::heap::Array;
+use crate::memory::LINE_WORDS;
 use crate::names::Place;
-use crate::run::{COPIES, HAUNTED, Holder, Run, Span};
+use crate::run::{COPIES, HAUNTED, Holder, Run, Span, Whole};
 use crate::shared::Shared;
 
-/// Whole runs held by this many replicas are kept as bits where bits take lines of their own.
+/// So many replicas that hold a whole run and have no bit in its line get a set with a bit for each.
 const BITS_FROM: usize = 8;
 
 fn put(word: &AtomicU64, span: Option<Span>) {
@@ -118,6 +118,7 @@ impl Runs {
     }
 
     fn add_span(&mut self, m: &Shared, run: Run<'_>, span: Span) -> bool {
+        m.make_way(span.replica());
         let free = run
             .span_words(&m.bulk)
             .find(|word| word.load(Ordering::Relaxed) == 0);
@@ -141,7 +142,7 @@ impl Runs {
         true
     }
 
-    /// Turns spans of the whole run into bits once there are enough of them.
+    /// Turns spans of the whole run into bits of a larger set, once there are enough of them.
     fn widen(&mut self, m: &Shared, run: Run<'_>) {
         let blocks = run.extent().blocks;
         let whole = |span: Span| span.tier() == Tier::Gpu && span.blocks() == (0..blocks);
@@ -149,18 +150,29 @@ impl Runs {
         if spans().count() < BITS_FROM {
             return;
         }
-        let Some(Array { line, lines }) = self.heap.take(&m.bulk, m.gpu_words.div_ceil(8)) else {
+        let highest = spans().map(|(_, span)| span.replica().0).max();
+        let words = usize::from(highest.unwrap_or(0)) / 64 + 1;
+        let old = run.whole();
+        let old_words = match old {
+            Whole::Few(_) => 1,
+            Whole::Many(array) => usize::from(array.lines) * LINE_WORDS,
+        };
+        let lines = words.max(old_words).div_ceil(LINE_WORDS);
+        let Some(new) = self.heap.take(&m.bulk, lines) else {
             return;
         };
-        let words = m.bulk.words(line, lines.into());
-        (0..words.len()).for_each(|at| words.set(at, 0));
+        let words = m.bulk.words(new.line, new.lines.into());
+        (0..words.len()).for_each(|at| words.set(at, m.gpu_bits(run, at)));
         for (_, span) in spans() {
             let at = usize::from(span.replica().0);
             words.set(at / 64, words.get(at / 64) | 1 << (at % 64));
         }
-        run.set_gpu_word(line.into());
+        run.set_whole(Whole::Many(new));
         run.raise_version();
         spans().for_each(|(word, _)| put(word, None));
+        if let Whole::Many(old) = old {
+            self.heap.give(old);
+        }
     }
 
     /// Turns a replica's bit into a span; true if it has none any more.
@@ -298,7 +310,7 @@ impl Runs {
     /// Replicas with anything in a run.
     pub(crate) fn replicas(m: &Shared, id: u32) -> Vec<ReplicaId> {
         let run = m.run(id);
-        let all = 0..(64 * m.gpu_words) as u16;
+        let all = 0..(64 * m.width()) as u16;
         let whole = all
             .map(ReplicaId)
             .filter(|replica| m.gpu_has(run, *replica));

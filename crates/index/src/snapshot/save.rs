@@ -134,7 +134,7 @@ impl Writer {
         list(out, 0..usize::from(blocks), |out, at| {
             out.extend(keys.get(at).to_le_bytes());
         });
-        let whole = (0..(64 * m.gpu_words) as u16).map(ReplicaId);
+        let whole = (0..(64 * m.width()) as u16).map(ReplicaId);
         let whole = whole.filter(|replica| m.gpu_has(run, *replica));
         let whole = whole.map(|replica| {
             let tier = Tier::Gpu;

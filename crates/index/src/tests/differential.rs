@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onefill_kv::{BlockKey, EngineHash, ReplicaId, Tier};
 
-use super::world::{Chain, Chance, Family, Names, chains, replica};
+use super::world::{Chain, Chance, Family, Names, chains};
 use crate::reference::Reference;
 use crate::runs::Runs;
 use crate::snapshot::{SavedReplica, load};
@@ -16,6 +16,8 @@ struct Plan {
     seed: u64,
     events: usize,
     replicas: usize,
+    /// From one replica's number to the next one's.
+    apart: usize,
     /// Tiers in use.
     tiers: usize,
     /// Chained hash families in use.
@@ -32,6 +34,7 @@ const PLAN: Plan = Plan {
     seed: 0,
     events: 1500,
     replicas: 6,
+    apart: 1,
     tiers: 1,
     families: 1,
     counters: 0,
@@ -40,11 +43,8 @@ const PLAN: Plan = Plan {
 };
 
 impl Plan {
-    fn config(self) -> IndexConfig {
-        IndexConfig {
-            replicas_max: self.replicas,
-            ..IndexConfig::default()
-        }
+    fn replica(self, at: usize) -> ReplicaId {
+        ReplicaId((at * self.apart) as u16)
     }
 }
 
@@ -65,7 +65,7 @@ struct Both {
 impl Both {
     fn new(plan: Plan) -> Self {
         let mut chance = Chance(plan.seed);
-        let (writer, reader) = index(&plan.config());
+        let (writer, reader) = index(&IndexConfig::default());
         let is_counter = |number: usize| number >= plan.replicas - plan.counters;
         let families = (0..plan.replicas).map(|number| match is_counter(number) {
             true => Family::Counted(number as u16),
@@ -128,12 +128,12 @@ impl Both {
             && self.plan.families > 1
             && self
                 .copies
-                .get(&(replica(of), tier, hash))
+                .get(&(self.plan.replica(of), tier, hash))
                 .is_none_or(|copies| *copies == 0)
         {
             return; // an engine that was restarted has stored the parent anew
         }
-        self.stored(replica(of), tier, parent, &blocks);
+        self.stored(self.plan.replica(of), tier, parent, &blocks);
     }
 
     fn stored(&mut self, of: ReplicaId, tier: Tier, parent: Parent, blocks: &[crate::Block]) {
@@ -153,10 +153,10 @@ impl Both {
     /// A tier tells of blocks whose namespace it leaves out: the replica holds them elsewhere.
     fn store_unknown_root(&mut self) {
         let (of, tier, chain) = self.pick();
-        let held = self.reference.overlap(replica(of), &chain.keys()).blocks() as usize;
+        let held = self.reference.overlap(self.plan.replica(of), &chain.keys()).blocks() as usize;
         if held > 0 {
             let (_, blocks) = self.names.blocks(self.families[of], &chain, 0..held);
-            self.stored(replica(of), tier, Parent::UnknownRoot, &blocks);
+            self.stored(self.plan.replica(of), tier, Parent::UnknownRoot, &blocks);
         }
     }
 
@@ -167,7 +167,7 @@ impl Both {
             .names
             .blocks(self.families[of], &chain, from..chain.blocks.len());
         let hashes: Vec<EngineHash> = blocks.iter().rev().map(|block| block.hash).collect();
-        self.removed(replica(of), tier, &hashes);
+        self.removed(self.plan.replica(of), tier, &hashes);
     }
 
     fn remove_any(&mut self) {
@@ -178,7 +178,7 @@ impl Both {
                 self.names.name(self.families[of], chain.blocks[at].key)
             })
             .collect();
-        self.removed(replica(of), tier, &hashes);
+        self.removed(self.plan.replica(of), tier, &hashes);
     }
 
     /// Tells both of removals: in a fleet of one hash also of blocks never stored, else only of
@@ -198,7 +198,7 @@ impl Both {
     }
 
     fn clear(&mut self) {
-        let of = replica(self.chance.below(self.plan.replicas));
+        let of = self.plan.replica(self.chance.below(self.plan.replicas));
         self.writer.cleared(of);
         self.reference.cleared(of);
         self.copies.retain(|(holder, _, _), _| *holder != of);
@@ -208,7 +208,7 @@ impl Both {
     fn restart(&mut self) {
         let names: Vec<String> = (0..self.plan.replicas).map(|at| at.to_string()).collect();
         let saved = |at: usize| SavedReplica {
-            replica: replica(at),
+            replica: self.plan.replica(at),
             name: &names[at],
             mark: at as u64,
         };
@@ -216,7 +216,7 @@ impl Both {
         let mut bytes = Vec::new();
         self.writer.save(1, &saved, &mut bytes);
         let before = self.writer.stats();
-        let loaded = load(&self.plan.config(), 1, &bytes, &mut |saved| {
+        let loaded = load(&IndexConfig::default(), 1, &bytes, &mut |saved| {
             assert_eq!(saved.name, saved.mark.to_string());
             Some(saved.replica)
         });
@@ -241,8 +241,8 @@ impl Both {
         let keys = &keys[..1 + self.chance.below(keys.len())];
         self.reader.lookup(keys, &mut self.overlaps);
         for number in 0..self.plan.replicas {
-            let expected = self.reference.overlap(replica(number), keys);
-            let found = self.overlaps.get(replica(number));
+            let expected = self.reference.overlap(self.plan.replica(number), keys);
+            let found = self.overlaps.get(self.plan.replica(number));
             let seed = self.plan.seed;
             assert_eq!(
                 found, expected,
@@ -276,10 +276,10 @@ impl Both {
         }
         for number in 0..self.plan.replicas {
             for tier in Tier::ALL {
-                let expected = self.reference.held(replica(number), tier);
+                let expected = self.reference.held(self.plan.replica(number), tier);
                 let seed = self.plan.seed;
                 assert_eq!(
-                    self.writer.held(replica(number), tier),
+                    self.writer.held(self.plan.replica(number), tier),
                     expected,
                     "seed {seed}"
                 );
@@ -307,7 +307,7 @@ impl Both {
 
     fn clear_all(mut self) {
         for number in 0..self.plan.replicas {
-            self.writer.cleared(replica(number));
+            self.writer.cleared(self.plan.replica(number));
         }
         let stats = self.writer.stats();
         assert_eq!(
@@ -364,6 +364,18 @@ fn many_replicas() {
 }
 
 #[test]
+fn replicas_with_high_numbers() {
+    seeds(Plan {
+        replicas: 40,
+        apart: 210,
+        tiers: 2,
+        events: 600,
+        long: 12,
+        ..PLAN
+    });
+}
+
+#[test]
 fn long_chains() {
     for seed in 0..4 {
         Both::new(Plan {
@@ -394,6 +406,7 @@ fn restarts() {
     });
     seeds(Plan {
         replicas: 100,
+        apart: 3,
         events: 400,
         long: 12,
         restarts: true,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use onefill_kv::{BlockKey, ContentHash, EngineHash, ReplicaId};
+use onefill_kv::{BlockKey, ContentHash, EngineHash};
 
 use crate::{Block, Parent};
 
@@ -124,8 +124,4 @@ pub(super) fn chains(chance: &mut Chance, root: BlockKey, count: usize, long: us
             Chain::new(root, &contents)
         })
         .collect()
-}
-
-pub(super) fn replica(number: usize) -> ReplicaId {
-    ReplicaId(number as u16)
 }

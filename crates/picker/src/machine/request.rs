@@ -27,6 +27,8 @@ impl Machine {
             Some(id) if !id.is_empty() => None,
             _ => Some(uuid(self.rules.fresh_id)),
         };
+        let announced = headers.get("content-length");
+        let announced = announced.and_then(|length| length.parse().ok());
         let mut gathering = Gathering {
             whole: Whole {
                 control: Control::read(&headers),
@@ -36,7 +38,8 @@ impl Machine {
                 ..Whole::default()
             },
             first: Bytes::new(),
-            rest: BytesMut::new(),
+            all: BytesMut::new(),
+            announced: announced.unwrap_or(0),
         };
         gathering.read_subset(metadata);
         match self.request_mode {

@@ -45,7 +45,6 @@ impl Known {
     pub(super) fn new(config: &Config) -> Self {
         let (writer, reader) = index(&IndexConfig {
             memory_bytes_max: INDEX_BYTES_MAX,
-            replicas_max: config.shape.replicas + 1,
             ..IndexConfig::default()
         });
         let store = ReplicaId(config.shape.replicas as u16);
