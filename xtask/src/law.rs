@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 18] = [
+const LAW: [(&str, &[&str], bool); 19] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -12,13 +12,18 @@ const LAW: [(&str, &[&str], bool); 18] = [
     ("onefill-fleet", &["kv", "events", "index"], true),
     ("onefill-record", &["kv"], true),
     (
+        "onefill-question",
+        &["kv", "index", "prompt", "schedule", "fleet"],
+        true,
+    ),
+    (
         "onefill-router",
-        &["kv", "index", "prompt", "schedule", "fleet", "record"],
+        &["kv", "prompt", "schedule", "fleet", "question", "record"],
         true,
     ),
     (
         "onefill-picker",
-        &["kv", "index", "prompt", "schedule", "fleet"],
+        &["kv", "prompt", "schedule", "fleet", "question"],
         true,
     ),
     ("onefill-engine", &["kv", "events", "prompt"], true),

@@ -248,9 +248,7 @@ impl<'a> Run<'a> {
     pub(crate) fn set_whole(self, whole: Whole) {
         let word = match whole {
             Whole::Few(bits) => bits,
-            Whole::Many(array) => {
-                1 << FEW | u64::from(array.lines) << 48 | u64::from(array.line)
-            }
+            Whole::Many(array) => 1 << FEW | u64::from(array.lines) << 48 | u64::from(array.line),
         };
         self.0.0[4].store(word, Ordering::Release);
     }

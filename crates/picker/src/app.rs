@@ -1,7 +1,6 @@
 //! What all requests share.
 
 use crate::{
-    check::Trust,
     config::Config,
     dice::Dice,
     metrics::Metrics,
@@ -9,6 +8,7 @@ use crate::{
 };
 use arc_swap::Guard;
 use onefill_fleet::{FleetHandle, Health};
+use onefill_question::Trust;
 use onefill_schedule::Scheduler;
 use std::{
     sync::{

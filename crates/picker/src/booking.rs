@@ -1,6 +1,7 @@
 //! One request at its endpoint, from the choice to the end of the answer.
 
-use crate::{app::App, machine::Finished, question::Question, roster::Member};
+use crate::{app::App, machine::Finished, roster::Member};
+use onefill_question::Question;
 use onefill_schedule::{Ended, Pick, Receipt, Ticket, Usage};
 use std::{
     net::SocketAddr,
@@ -59,10 +60,7 @@ impl Booking {
     }
 
     fn remember(&self, now: Duration) {
-        if let Some(keys) = self.question.keys_of(&self.member.replica.status()) {
-            let mut history = self.member.replica.history().lock();
-            history.touch(&keys.keyed.chain, now);
-        }
+        self.question.remember(&self.member.replica, now);
     }
 
     /// The data plane sent it elsewhere: it is in flight there.

@@ -10,12 +10,13 @@ use crate::{
     plan::{self, Allowed, Wish},
     pods::Pod,
     profile::Scene,
-    question::{self, Body, Question},
+    question::{self, Body},
     refusal::{Code, Refusal},
     roster::Member,
     setup::Parser,
 };
 use onefill_fleet::Health;
+use onefill_question::Question;
 use std::sync::Arc;
 
 /// A decision.
@@ -118,7 +119,7 @@ fn serving(members: Vec<Arc<Member>>, model: Option<&str>) -> Vec<Arc<Member>> {
 fn endpoints(app: &App, members: &[Arc<Member>], question: &Question) -> Vec<Endpoint> {
     let now = app.now();
     let profiled = app.config.setup.is_some();
-    let weighed = question.weigh(app, members);
+    let weighed = question::weigh(app, question, members);
     let endpoint = |(member, candidate): (&Arc<Member>, _)| {
         let id = member.replica.id;
         Endpoint {

@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use crate::{
-    check::Trust,
+    check::Drift,
     config::Config,
     metrics::Metrics,
     queue::Queue,
@@ -10,6 +10,7 @@ use crate::{
 };
 use arc_swap::Guard;
 use onefill_fleet::FleetHandle;
+use onefill_question::Trust;
 use onefill_schedule::Scheduler;
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) queue: Queue,
     pub(crate) connector: Connector,
     pub(crate) trust: Trust,
+    pub(crate) drift: Drift,
     /// No new requests: the router is about to stop.
     pub(crate) stopping: AtomicBool,
     /// Whether debugging and metrics have an address of their own.
@@ -46,6 +48,7 @@ impl App {
             queue: Queue::new(config.limits.in_flight_max, config.limits.queue_max),
             connector,
             trust: Trust::default(),
+            drift: Drift::default(),
             stopping: AtomicBool::new(false),
             has_admin,
             rosters: Rosters::new(config.threads, config.limits),

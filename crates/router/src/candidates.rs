@@ -4,18 +4,15 @@ use crate::{
     app::App,
     circuit::Gate,
     error::Cause,
-    prompt::{Keys, Question},
     roster::{Member, Roster},
 };
-use onefill_fleet::{Health, ServedModel, Status};
-use onefill_index::Overlaps;
-use onefill_kv::{Knowledge, Overlap};
-use onefill_schedule::{Candidate, Policy, ReplicaLoad};
+use onefill_fleet::{Health, Replica, ServedModel};
+use onefill_question::{Known, Question};
+use onefill_schedule::Candidate;
 use smallvec::SmallVec;
 use std::{
-    cell::RefCell,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Replicas that serve a request's model.
@@ -98,93 +95,23 @@ pub(crate) fn fit(
     left().filter(willing).map(Arc::clone).collect()
 }
 
-thread_local! {
-    static OVERLAPS: RefCell<Overlaps> = RefCell::default();
-}
-
 /// Each member with what it holds of the prompt, and its load.
 pub(crate) fn weigh(
     app: &App,
     question: &Question,
     members: &[Arc<Member>],
 ) -> SmallVec<[Candidate; 8]> {
-    let now = Instant::now();
-    let mut candidates: SmallVec<[Candidate; 8]> = members
-        .iter()
-        .map(|member| guess(app, question, member, now))
-        .collect();
-    for keys in &question.keys {
-        if question.exact && candidates.iter().any(|c| c.knowledge == Knowledge::Exact) {
-            look_up(app, question, keys, members, &mut candidates);
-        }
-    }
-    candidates
+    let known = Known {
+        index: app.fleet.index(),
+        policy: app.config.policy,
+        now: app.now(),
+    };
+    question.weigh(known, replicas(members))
 }
 
-/// What is known without the index: the router's own history.
-fn guess(app: &App, question: &Question, member: &Member, now: Instant) -> Candidate {
-    let status = member.replica.status();
-    let knowledge = knowledge(app.config.policy, question, &status);
-    let mut load = load(&status, now);
-    let mut overlap = Overlap::default();
-    if let Some(keys) = question.keys_of(&status) {
-        let history = member.replica.history().lock();
-        load.idle = history.idle(keys.keyed.chain.len(), app.now());
-        if knowledge == Knowledge::Approximate {
-            load.held_blocks = u32::try_from(history.len()).unwrap_or(u32::MAX);
-            let held = history.overlap(&keys.keyed.chain);
-            overlap = question.counted(Overlap::gpu(held), keys);
-        }
-    }
-    Candidate {
-        replica: member.replica.id,
-        overlap,
-        knowledge,
-        load,
-    }
-}
-
-fn look_up(
-    app: &App,
-    question: &Question,
-    keys: &Keys,
-    members: &[Arc<Member>],
-    candidates: &mut [Candidate],
-) {
-    OVERLAPS.with_borrow_mut(|overlaps| {
-        app.fleet.index().lookup(&keys.keyed.chain, overlaps);
-        for (member, candidate) in members.iter().zip(candidates) {
-            let same = member.replica.status().block_tokens == Some(keys.block_tokens);
-            if same && candidate.knowledge == Knowledge::Exact {
-                candidate.overlap = question.counted(overlaps.get(candidate.replica), keys);
-            }
-        }
-    });
-}
-
-/// How well the replica's cache is known for this prompt.
-fn knowledge(policy: Policy, question: &Question, status: &Status) -> Knowledge {
-    match (policy, status.knowledge) {
-        _ if question.keys.is_empty() => Knowledge::LoadOnly,
-        (Policy::Prefix, _) => Knowledge::Approximate,
-        (_, Knowledge::Exact) if !question.exact => Knowledge::Approximate,
-        (_, known) => known,
-    }
-}
-
-fn load(status: &Status, now: Instant) -> ReplicaLoad {
-    ReplicaLoad {
-        running: status.load.running,
-        waiting: status.load.waiting,
-        kv_usage: status.load.kv_usage,
-        capacity_blocks: status.capacity_blocks.unwrap_or(0),
-        held_blocks: u32::try_from(status.held_blocks).unwrap_or(u32::MAX),
-        age: status
-            .load
-            .heard
-            .map(|heard| now.saturating_duration_since(heard)),
-        idle: None,
-    }
+/// These members' replicas.
+pub(crate) fn replicas(members: &[Arc<Member>]) -> impl Iterator<Item = &Replica> + Clone {
+    members.iter().map(|member| &*member.replica)
 }
 
 /// Whether the replica answers.

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     candidates::{self, Serving},
     error::Cause,
-    prompt::{self, Question},
+    prompt,
     reply::{self, Reply},
     roster::Member,
 };
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use onefill_kv::Tier;
 use onefill_prompt::Door;
+use onefill_question::Question;
 use onefill_schedule::{Candidate, Explained};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -27,15 +28,16 @@ pub(crate) async fn route(app: &App, parts: &Parts, body: &Bytes) -> Result<Repl
     let door = path.map_or_else(|| guess(body), |path| Ok(Door::of(path)))?;
     let asked = prompt::scan(door, &parts.headers, body)?;
     let serving = candidates::serving(&app.roster(), asked.model.as_deref())?;
-    let question = prompt::question(app, &asked, (door, body), &serving).await;
+    let prompt = prompt::prompt(app, &asked, (door, body), &serving).await;
+    let question = &prompt.question;
     let now = app.now();
     let fit = candidates::fit(&serving, &[], now);
-    let weighed = candidates::weigh(app, &question, &fit);
+    let weighed = candidates::weigh(app, question, &fit);
     let mut explained = app.scheduler.explain(now, &question.ask, &weighed);
     explained.sort_by(|left, right| left.cost_s.total_cmp(&right.cost_s));
     let rows: Vec<Value> = explained
         .iter()
-        .map(|one| row(&question, &fit, &weighed, one))
+        .map(|one| row(question, &fit, &weighed, one))
         .collect();
     let page = json!({
         "policy": app.config.policy.name(),
@@ -44,7 +46,7 @@ pub(crate) async fn route(app: &App, parts: &Parts, body: &Bytes) -> Result<Repl
         "prompt_tokens": question.ask.prompt_tokens,
         "block_tokens": question.ask.block_tokens,
         "chain_blocks": question.ask.chain.len(),
-        "tokens": question.source.name(),
+        "tokens": prompt.source.name(),
         "candidates": rows,
         "excluded": excluded(app, &serving),
     });

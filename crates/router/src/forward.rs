@@ -7,7 +7,7 @@ use crate::{
     headers::{self, REASON, REPLICA},
     metrics::RetryCause,
     pick,
-    prompt::{self, Question},
+    prompt::{self, Prompt},
     queue::Place,
     relay::{Booking, Relay},
     reply::{Reply, ReplyBody},
@@ -44,15 +44,15 @@ struct Answer {
 /// Picks a replica, sends the request, and gives its answer once that has begun.
 pub(crate) async fn forward(app: &Arc<App>, mut whole: Whole) -> Result<Reply, Cause> {
     headers::strip_hop_by_hop(&mut whole.parts.headers);
-    let (serving, question) = understand(app, &whole).await?;
+    let (serving, prompt) = understand(app, &whole).await?;
     let mut tried: SmallVec<[Arc<Member>; 4]> = SmallVec::new();
     let mut last = Cause::NoReplica;
     for attempt in 1..=app.config.limits.attempts_max {
-        let Some((member, pick)) = pick::pick(app, &question, &serving, &tried) else {
+        let Some((member, pick)) = pick::pick(app, &prompt.question, &serving, &tried) else {
             break;
         };
-        let reason = pick::reason(&pick, &question, &member, tried.len());
-        let mut booking = Booking::new(app, &member, pick, &question, whole.arrived);
+        let reason = pick::reason(&pick, &prompt, &member, tried.len());
+        let mut booking = Booking::new(app, &member, pick, &prompt, whole.arrived);
         booking.keep_for_check(whole.door, &whole.body);
         note_attempt(app, &last, &whole, attempt);
         let more =
@@ -82,11 +82,11 @@ pub(crate) async fn forward(app: &Arc<App>, mut whole: Whole) -> Result<Reply, C
     Err(last)
 }
 
-async fn understand(app: &App, whole: &Whole) -> Result<(Serving, Arc<Question>), Cause> {
+async fn understand(app: &App, whole: &Whole) -> Result<(Serving, Arc<Prompt>), Cause> {
     let asked = prompt::scan(whole.door, &whole.parts.headers, &whole.body)?;
     let serving = candidates::serving(&app.roster(), asked.model.as_deref())?;
-    let question = prompt::question(app, &asked, (whole.door, &whole.body), &serving).await;
-    Ok((serving, Arc::new(question)))
+    let prompt = prompt::prompt(app, &asked, (whole.door, &whole.body), &serving).await;
+    Ok((serving, Arc::new(prompt)))
 }
 
 /// The first attempt ends what the router adds; others have a cause.

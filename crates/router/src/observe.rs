@@ -1,6 +1,6 @@
 //! What a request looked like, for the record: no word of it.
 
-use crate::{app::App, prompt::Question, roster::Member};
+use crate::{app::App, prompt::Prompt, roster::Member};
 use onefill_record::{Ended, Observed};
 use onefill_schedule::{Receipt, Usage};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 /// One request at one replica, over.
 pub(crate) struct Seen<'a> {
     pub(crate) member: &'a Member,
-    pub(crate) question: &'a Question,
+    pub(crate) prompt: &'a Prompt,
     pub(crate) receipt: &'a Receipt,
     pub(crate) arrived: Instant,
     /// From its arrival to the first byte of its answer.
@@ -34,15 +34,17 @@ pub(crate) fn observe(app: &App, seen: &Seen<'_>) {
 
 fn observed(seen: &Seen<'_>) -> Observed {
     let Seen {
-        question, receipt, ..
+        prompt, receipt, ..
     } = seen;
     let whole = seen.arrived.elapsed();
     let arrived = SystemTime::now().checked_sub(whole).unwrap_or(UNIX_EPOCH);
     let at_ms = arrived.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let keys = question.recorded();
-    let block_tokens = keys.map_or(question.ask.block_tokens, |keys| keys.block_tokens);
+    let keys = prompt.recorded();
+    let block_tokens = keys.map_or(prompt.question.ask.block_tokens, |keys| keys.block_tokens);
     let keyed = keys.map(|keys| &keys.keyed);
-    let prompt_tokens = keyed.map_or(question.ask.prompt_tokens, |keyed| keyed.prompt_tokens);
+    let prompt_tokens = keyed.map_or(prompt.question.ask.prompt_tokens, |keyed| {
+        keyed.prompt_tokens
+    });
     let status = seen.member.replica.status();
     let blocks = u64::from(status.capacity_blocks.unwrap_or(0));
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -52,7 +54,7 @@ fn observed(seen: &Seen<'_>) -> Observed {
         output_tokens: seen.usage.output_tokens,
         block_tokens,
         chain: keyed.map_or_else(|| Arc::from([]), |keyed| Arc::clone(&keyed.chain)),
-        session: question.ask.session,
+        session: prompt.question.ask.session,
         replica: seen.member.replica.id.0,
         overlap_tokens: receipt.overlap_tokens,
         cached_tokens: seen.usage.cached_tokens,

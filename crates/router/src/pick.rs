@@ -4,10 +4,11 @@ use crate::{
     app::App,
     candidates::{self, Serving},
     metrics::TokenSource,
-    prompt::Question,
+    prompt::Prompt,
     roster::Member,
 };
 use http::HeaderValue;
+use onefill_question::Question;
 use onefill_schedule::{Pick, Policy};
 use std::{fmt::Write as _, sync::Arc};
 
@@ -31,19 +32,14 @@ pub(crate) fn pick(
 }
 
 /// Value of `x-onefill-reason`.
-pub(crate) fn reason(
-    pick: &Pick,
-    question: &Question,
-    member: &Member,
-    retries: usize,
-) -> HeaderValue {
+pub(crate) fn reason(pick: &Pick, prompt: &Prompt, member: &Member, retries: usize) -> HeaderValue {
     let mut text = pick.receipt.to_string();
     let mut add = |key: &str, value: &dyn std::fmt::Display| {
         // Writing to a String can't fail.
         _ = write!(text, " {key}={value}");
     };
-    if pick.receipt.policy == Policy::Kv && question.source != TokenSource::Local {
-        add("tokens", &question.source.name());
+    if pick.receipt.policy == Policy::Kv && prompt.source != TokenSource::Local {
+        add("tokens", &prompt.source.name());
     }
     if let Some(rank) = member.replica.rank {
         add("rank", &rank);

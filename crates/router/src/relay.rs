@@ -5,7 +5,7 @@ use crate::{
     app::App,
     check::Sample,
     observe::{Seen, observe},
-    prompt::Question,
+    prompt::Prompt,
     queue::Place,
     roster::Member,
     upstream::Link,
@@ -17,9 +17,8 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use onefill_kv::BlockKey;
 use onefill_prompt::Door;
-use onefill_schedule::{Ended, Pick, Policy, Receipt, Ticket, Usage, usage::Tail};
+use onefill_schedule::{Ended, Pick, Receipt, Ticket, Usage, usage::Tail};
 use std::{
     fmt,
     pin::Pin,
@@ -35,7 +34,7 @@ pub(crate) struct Booking {
     member: Arc<Member>,
     ticket: Option<Ticket>,
     receipt: Receipt,
-    question: Arc<Question>,
+    prompt: Arc<Prompt>,
     sample: Option<Sample>,
     arrived: Instant,
     /// From the arrival to the first byte of the answer, once it is there.
@@ -49,7 +48,7 @@ impl Booking {
         app: &Arc<App>,
         member: &Arc<Member>,
         pick: Pick,
-        question: &Arc<Question>,
+        prompt: &Arc<Prompt>,
         arrived: Instant,
     ) -> Self {
         member.metrics.requests.inc();
@@ -59,7 +58,7 @@ impl Booking {
             member: Arc::clone(member),
             ticket: Some(pick.ticket),
             receipt: pick.receipt,
-            question: Arc::clone(question),
+            prompt: Arc::clone(prompt),
             sample: None,
             arrived,
             first: None,
@@ -69,7 +68,7 @@ impl Booking {
 
     /// The body is kept where a wrong prediction should be looked into.
     pub(crate) fn keep_for_check(&mut self, door: Door, body: &Bytes) {
-        if self.question.comparable(self.receipt.knowledge) {
+        if self.prompt.question.comparable(self.receipt.knowledge) {
             self.sample = Some(Sample {
                 door,
                 body: body.clone(),
@@ -97,19 +96,10 @@ impl Booking {
             .metrics
             .overlap_tokens
             .inc_by(u64::from(self.receipt.overlap_tokens));
-        if let Some(chain) = self.chain() {
-            let now = self.app.now();
-            self.member.replica.history().lock().touch(chain, now);
-        }
+        // Exact replicas' histories are kept too: they are what is left when a feed breaks.
+        let now = self.app.now();
+        self.prompt.question.remember(&self.member.replica, now);
         self.tail = tells_usage(parts).then(Tail::default);
-    }
-
-    /// What the replica now holds. Exact replicas' histories are kept too: they are what is left
-    /// when a feed breaks.
-    fn chain(&self) -> Option<&[BlockKey]> {
-        let wanted = matches!(self.app.config.policy, Policy::Kv | Policy::Prefix);
-        let keys = self.question.keys_of(&self.member.replica.status())?;
-        wanted.then_some(&*keys.keyed.chain)
     }
 
     /// The answer broke off on its way to the client: nothing can be saved.
@@ -135,7 +125,7 @@ impl Booking {
             .finished(self.app.now(), ticket, ended, usage);
         let seen = Seen {
             member: &self.member,
-            question: &self.question,
+            prompt: &self.prompt,
             receipt: &self.receipt,
             arrived: self.arrived,
             first: self.first,
@@ -171,9 +161,9 @@ impl Booking {
                 .metrics
                 .prediction_error
                 .observe(f64::from(difference));
-            let wrong = difference >= self.question.ask.block_tokens
+            let wrong = difference >= self.prompt.question.ask.block_tokens
                 || prompt != self.receipt.prompt_tokens;
-            self.app.trust.observe(wrong, sample);
+            self.app.drift.observe(wrong, sample);
         }
     }
 }

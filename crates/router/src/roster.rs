@@ -69,7 +69,7 @@ impl Rosters {
         let old = self.current.load();
         if !Arc::ptr_eq(&view, &old.source) {
             let new = self.build(&view, &old, metrics);
-            let gone = |member: &&Arc<Member>| !holds(&new.members, &member.replica);
+            let gone = |member: &&Arc<Member>| new.member(&member.replica).is_none();
             old.members.iter().filter(gone).for_each(|member| {
                 metrics.forget(&member.metrics);
                 left(member);
@@ -81,13 +81,8 @@ impl Rosters {
 
     fn build(&self, view: &Arc<Fleet>, old: &Roster, metrics: &Metrics) -> Roster {
         let keep = |replica: &Arc<Replica>| {
-            let known = old
-                .members
-                .iter()
-                .find(|member| Arc::ptr_eq(&member.replica, replica));
-            known
-                .map(Arc::clone)
-                .or_else(|| self.member(replica, metrics))
+            let known = old.member(replica);
+            known.or_else(|| self.member(replica, metrics))
         };
         let members = view.replicas.iter().filter_map(keep).collect();
         Roster {
@@ -120,8 +115,13 @@ impl Rosters {
     }
 }
 
-fn holds(members: &[Arc<Member>], replica: &Arc<Replica>) -> bool {
-    members
-        .iter()
-        .any(|member| Arc::ptr_eq(&member.replica, replica))
+impl Roster {
+    /// The member that a replica is.
+    pub(crate) fn member(&self, replica: &Replica) -> Option<Arc<Member>> {
+        // In order of their numbers, as the fleet's replicas are.
+        let members = &self.members;
+        let place = members.binary_search_by_key(&replica.id, |member| member.replica.id);
+        let found = members.get(place.ok()?)?;
+        std::ptr::eq(&*found.replica, replica).then(|| Arc::clone(found))
+    }
 }

@@ -7,7 +7,6 @@ use crate::{
     error::Cause,
     headers::REQUEST_ID,
     metrics::TokenSource,
-    prompt::{self, Keys},
     roster::Member,
 };
 use bytes::Bytes;
@@ -17,8 +16,8 @@ use http::{
 };
 use http_body_util::{BodyExt, Full, Limited};
 use onefill_kv::TokenId;
-use onefill_prompt::{Asked, Door, Input, Namespace, PromptError, Prompter, remote, token_keys};
-use smallvec::SmallVec;
+use onefill_prompt::{Asked, Door, Input, Namespace, PromptError, Prompter, remote};
+use onefill_question::{Made, text_keys, token_keys};
 use std::sync::Arc;
 
 /// Largest answer of a replica's tokenizer that is read: a million tokens with their texts.
@@ -32,8 +31,6 @@ pub(crate) struct Source<'a> {
     pub(crate) body: &'a Bytes,
     pub(crate) serving: &'a Serving,
 }
-
-type Made = SmallVec<[Keys; 1]>;
 
 /// Keys for each block size, and where their tokens came from. Never fails: the last resort is
 /// the size.
@@ -53,10 +50,16 @@ pub(crate) async fn keys<'s>(
         return (TokenSource::Local, made);
     }
     if let Some(tokens) = source.given() {
-        return (TokenSource::Local, keyed(tokens, sizes, space));
+        return (
+            TokenSource::Local,
+            token_keys(source.asked, tokens, sizes, space),
+        );
     }
     if let Some(tokens) = source.remote().await {
-        return (TokenSource::Replica, keyed(&tokens, sizes, space));
+        return (
+            TokenSource::Replica,
+            token_keys(source.asked, &tokens, sizes, space),
+        );
     }
     if let Some(prompter) = prompter
         && let Ok(made) = source.local(prompter, sizes, &space).await
@@ -79,8 +82,8 @@ pub(crate) async fn keys_aside<'s>(
         return made;
     }
     match source.given() {
-        Some(tokens) => keyed(tokens, sizes, space),
-        None => prompt::text_keys(source.asked, sizes, space),
+        Some(tokens) => token_keys(source.asked, tokens, sizes, space),
+        None => text_keys(source.asked, sizes, space),
     }
 }
 
@@ -89,7 +92,7 @@ fn or_text<'s>(
     sizes: &[u32],
     space: impl Fn(u32) -> Namespace<'s>,
 ) -> (TokenSource, Made) {
-    let made = prompt::text_keys(source.asked, sizes, space);
+    let made = text_keys(source.asked, sizes, space);
     (
         if made.is_empty() {
             TokenSource::Size
@@ -98,14 +101,6 @@ fn or_text<'s>(
         },
         made,
     )
-}
-
-fn keyed<'s>(tokens: &[TokenId], sizes: &[u32], space: impl Fn(u32) -> Namespace<'s>) -> Made {
-    let keys = |&block_tokens: &u32| Keys {
-        block_tokens,
-        keyed: token_keys(tokens, space(block_tokens)),
-    };
-    sizes.iter().map(keys).collect()
 }
 
 impl Source<'_> {
@@ -123,8 +118,8 @@ impl Source<'_> {
 
     /// Whether it is known to speak as the replicas do, or can't speak otherwise.
     fn is_sure(&self, prompter: &Prompter) -> bool {
-        let agreed = self.base().and_then(|base| self.app.trust.agreed(base));
-        prompter.dialects() == 1 || agreed == Some(true)
+        let base = self.base();
+        base.is_some_and(|base| self.app.trust.is_sure(base, prompter))
     }
 
     /// Token ids that the body gives itself.
@@ -135,38 +130,17 @@ impl Source<'_> {
         }
     }
 
-    /// In process; large bodies on a thread aside.
+    /// In process.
     async fn local<'s>(
         &self,
         prompter: &Arc<Prompter>,
         sizes: &[u32],
         space: &impl Fn(u32) -> Namespace<'s>,
     ) -> Result<Made, PromptError> {
-        if self.body.len() > self.app.config.limits.tokenize_inline_bytes {
-            let tokens = self.aside(Arc::clone(prompter)).await?;
-            return Ok(keyed(&tokens, sizes, space));
-        }
-        let keys = |&block_tokens: &u32| {
-            let keyed = prompter.keys(self.asked, space(block_tokens))?;
-            Ok(Keys {
-                block_tokens,
-                keyed,
-            })
-        };
-        sizes.iter().map(keys).collect()
-    }
-
-    async fn aside(&self, prompter: Arc<Prompter>) -> Result<Arc<[TokenId]>, PromptError> {
-        let (door, body) = (self.door, self.body.clone());
-        let work = move || {
-            let asked =
-                onefill_prompt::scan(door, &body).map_err(|e| PromptError(e.to_string()))?;
-            prompter.tokens(&asked)
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(tokens) => tokens,
-            Err(_panicked) => Err(PromptError("the tokenizer gave up".into())),
-        }
+        let inline_bytes_max = self.app.config.limits.tokenize_inline_bytes;
+        let body = (self.door, self.body);
+        let tokens = onefill_question::tokens(prompter, self.asked, body, inline_bytes_max).await?;
+        Ok(token_keys(self.asked, &tokens, sizes, space))
     }
 
     /// Of a replica that serves the model.

@@ -153,7 +153,10 @@ impl Both {
     /// A tier tells of blocks whose namespace it leaves out: the replica holds them elsewhere.
     fn store_unknown_root(&mut self) {
         let (of, tier, chain) = self.pick();
-        let held = self.reference.overlap(self.plan.replica(of), &chain.keys()).blocks() as usize;
+        let held = self
+            .reference
+            .overlap(self.plan.replica(of), &chain.keys())
+            .blocks() as usize;
         if held > 0 {
             let (_, blocks) = self.names.blocks(self.families[of], &chain, 0..held);
             self.stored(self.plan.replica(of), tier, Parent::UnknownRoot, &blocks);
