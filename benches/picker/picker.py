@@ -4,7 +4,7 @@ and the kernel's count of its processor time; clients, Envoy and replicas share 
   idle      100 endpoints, no requests: cores
   long      10 requests/s of growing 400 kB conversations, exact: cores, time to decide
   wide      220 kB bodies, 150 at once, approximate: requests for each second of processor time
-  thousand  1,000 endpoints: time to decide
+  many      5,000 endpoints: time to decide, memory
 """
 
 import json
@@ -137,7 +137,7 @@ def long(seconds):
 
 def wide(seconds):
     echoes = [Echo() for _ in range(4)]
-    picker = Picker("wide", [echo.address for echo in echoes], interval="1s")
+    picker = Picker("wide", [echo.address for echo in echoes], interval="1s", tokenizer=None)
     envoy, url = through_envoy(picker)
     rng = random.Random(7)
     sent = [
@@ -159,21 +159,28 @@ def wide(seconds):
         program.stop(signal.SIGKILL)
 
 
-def thousand(seconds):
+def many(seconds, endpoints=5000):
     everywhere = Everywhere()
-    picker = Picker("thousand", everywhere.addresses(1000), ready=False, interval="30s")
-    up = lambda: sum(each["health"] == "up" for each in picker.fleet()) == 1000
-    until("a thousand endpoints", up, 120)
+    picker = Picker("many", everywhere.addresses(endpoints), ready=False, interval="30s")
+    up = lambda: sum(each["health"] == "up" for each in picker.fleet()) == endpoints
+    until(f"{endpoints} endpoints", up, 240)
     envoy, url = through_envoy(picker)
+    rng = random.Random(7)
+    shared = [words(rng, 800) for _ in range(16)]
     cost, end = Cost(picker), time.monotonic() + seconds
     while time.monotonic() < end:
-        assert request("POST", url, {"model": "tiny", "messages": [], "max_tokens": 1})[0] < 500
-    print(f"thousand  1,000 endpoints, {cost.count()} requests: decided within {cost.under(0.99):.2f} ms (p99)")
+        messages = [{"role": "user", "content": rng.choice(shared) + words(rng, 50)}]
+        status = request("POST", url, {"model": "tiny", "messages": messages, "max_tokens": 1}, timeout=60)[0]
+        assert status == 200, status
+    print(
+        f"many      {endpoints:,} endpoints, {cost.count()} requests: decided within {cost.under(0.5):.2f} ms (p50) "
+        f"and {cost.under(0.99):.2f} ms (p99), {cost.memory_mib():.0f} MiB"
+    )
     for program in (picker, envoy, everywhere):
         program.stop(signal.SIGKILL)
 
 
-PARTS = {"idle": idle, "long": long, "wide": wide, "thousand": thousand}
+PARTS = {"idle": idle, "long": long, "wide": wide, "many": many}
 
 
 def main():

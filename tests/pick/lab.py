@@ -106,8 +106,10 @@ class Picker(Program):
         command = [
             ONEFILL, "picker", "--bind", "127.0.0.1", "--grpc-port", self.port, "--grpc-health-port",
             self.health_port, "--metrics-port", metrics, f"--secure-serving={str(tls).lower()}",
-            "--load-interval-max", interval, "--tokenizer", tokenizer, *flags,
+            "--load-interval-max", interval, *flags,
         ]  # fmt: skip
+        if tokenizer:
+            command += ["--tokenizer", tokenizer]
         for endpoint in endpoints:
             command += ["--endpoint", endpoint]
         super().__init__(name, command)

@@ -142,7 +142,8 @@ impl Metrics {
         let mut made = Maker(Registry::default());
         let seconds = || exponential_buckets(0.005, 2.0, 16);
         let bytes = || exponential_buckets(64.0, 4.0, 12);
-        let short = || exponential_buckets(0.000_01, 2.0, 18);
+        // A millisecond is one of the bounds, and so is each of its doubles.
+        let short = || exponential_buckets(0.001 / 32.0, std::f64::consts::SQRT_2, 30);
         Self {
             requests: made.add("llm_d_epp_request", "Requests picked for"),
             names: Names::default(),

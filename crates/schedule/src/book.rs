@@ -32,7 +32,7 @@ pub(crate) struct InFlight {
 }
 
 /// One replica, as this scheduler sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     /// Requests sent and not over.
     pub(crate) in_flight: u32,
@@ -45,26 +45,23 @@ pub(crate) struct Seen {
     work_at: Duration,
     /// When it was last picked, as a count of picks.
     pub(crate) picked: u64,
-}
-
-impl Default for Seen {
-    fn default() -> Self {
-        Self {
-            in_flight: 0,
-            decoding: 0,
-            prefill: Rate::default(),
-            work_tokens: 0.0,
-            work_at: Duration::ZERO,
-            picked: 0,
-        }
-    }
+    /// What this scheduler has sent there and is not computed yet.
+    queue: Prefills,
 }
 
 impl Seen {
     /// Tokens given to it lately.
     pub(crate) fn work_tokens(&self, now: Duration) -> f64 {
+        if self.work_tokens == 0.0 {
+            return 0.0;
+        }
         let age_s = now.saturating_sub(self.work_at).as_secs_f64();
         self.work_tokens * (-age_s / WORK_HALF_LIFE_S).exp2()
+    }
+
+    /// Work sent there that is not done yet.
+    pub(crate) fn queued(&self, now: Duration) -> Work {
+        self.queue.left(now)
     }
 
     fn add_work(&mut self, now: Duration, tokens: f64) {
@@ -83,13 +80,34 @@ struct Sibling {
     until: Option<Duration>,
 }
 
+/// Leading blocks of one chain that replicas hold or will soon, though no event has said so.
+#[derive(Debug, Default)]
+pub(crate) struct Predicted(SmallVec<[(ReplicaId, u32); 8]>);
+
+impl Predicted {
+    fn add(&mut self, replica: ReplicaId, blocks: u32) {
+        match self.0.iter_mut().find(|(known, _)| *known == replica) {
+            Some((_, most)) => *most = blocks.max(*most),
+            None => self.0.push((replica, blocks)),
+        }
+    }
+
+    /// Those of one replica.
+    pub(crate) fn blocks(&self, replica: ReplicaId) -> u32 {
+        let found = self.0.iter().find(|(known, _)| *known == replica);
+        found.map_or(0, |(_, blocks)| *blocks)
+    }
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     next: u64,
     pub(crate) requests: HashMap<u64, InFlight>,
-    replicas: HashMap<ReplicaId, Seen>,
-    queues: HashMap<ReplicaId, Prefills>,
+    /// By number, as far as replicas were picked.
+    replicas: Vec<Seen>,
+    /// One that was never picked.
+    stranger: Seen,
     pub(crate) rates: Rates,
     families: HashMap<BlockKey, SmallVec<[Sibling; 2]>>,
     /// Turn of round robin.
@@ -97,49 +115,42 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn seen(&self, replica: ReplicaId) -> Seen {
-        self.replicas.get(&replica).cloned().unwrap_or_default()
+    pub(crate) fn seen(&self, replica: ReplicaId) -> &Seen {
+        let seen = self.replicas.get(usize::from(replica.0));
+        seen.unwrap_or(&self.stranger)
     }
 
-    /// What this scheduler has sent to `replica` and is not computed yet.
-    pub(crate) fn queued(&self, replica: ReplicaId, now: Duration) -> Work {
-        let queue = self.queues.get(&replica);
-        queue.map(|queue| queue.left(now)).unwrap_or_default()
+    fn entry(&mut self, replica: ReplicaId) -> &mut Seen {
+        let place = usize::from(replica.0);
+        if place >= self.replicas.len() {
+            self.replicas.resize_with(place + 1, Seen::default);
+        }
+        &mut self.replicas[place]
     }
 
-    /// Seconds that `replica` takes to compute a token.
-    pub(crate) fn prefill_s_per_token(&self, replica: ReplicaId) -> f64 {
-        self.rates.prefill_s_per_token(&self.seen(replica).prefill)
-    }
-
-    /// Leading blocks of `chain` that `replica` is computing, or has just computed, for others.
-    pub(crate) fn predicted_blocks(
-        &self,
-        now: Duration,
-        replica: ReplicaId,
-        chain: &[BlockKey],
-    ) -> u32 {
+    /// For replicas that are computing leading blocks of `chain`, or have just computed them, for others:
+    /// how many.
+    pub(crate) fn predicted(&self, now: Duration, chain: &[BlockKey]) -> Predicted {
         let family = chain.first().and_then(|first| self.families.get(first));
         let siblings = family.into_iter().flatten();
-        let known = siblings.filter(|sibling| {
-            sibling.replica == replica && sibling.until.is_none_or(|until| until > now)
-        });
-        let common = known
-            .map(|sibling| common_prefix(&sibling.chain, chain))
-            .max();
-        u32::try_from(common.unwrap_or(0)).unwrap_or(u32::MAX)
+        let known = siblings.filter(|sibling| sibling.until.is_none_or(|until| until > now));
+        let mut predicted = Predicted::default();
+        for sibling in known {
+            let common = common_prefix(&sibling.chain, chain);
+            predicted.add(sibling.replica, u32::try_from(common).unwrap_or(u32::MAX));
+        }
+        predicted
     }
 
     /// Notes a request as sent; gives its number.
     pub(crate) fn open(&mut self, request: InFlight) -> u64 {
         self.next += 1;
         let id = self.next;
-        let seen = self.replicas.entry(request.replica).or_default();
+        let seen = self.entry(request.replica);
         seen.in_flight += 1;
         seen.picked = id;
         seen.add_work(request.started, request.own.computed_tokens);
-        let queue = self.queues.entry(request.replica).or_default();
-        queue.push(request.started, id, request.own);
+        seen.queue.push(request.started, id, request.own);
         self.remember(id, &request);
         self.requests.insert(id, request);
         id
@@ -182,12 +193,10 @@ impl Book {
             return;
         }
         request.prefilling = false;
-        if let Some(queue) = self.queues.get_mut(&request.replica) {
-            queue.remove(now, id);
-        }
-        let Some(seen) = self.replicas.get_mut(&request.replica) else {
+        let Some(seen) = self.replicas.get_mut(usize::from(request.replica.0)) else {
             return;
         };
+        seen.queue.remove(now, id);
         seen.decoding += 1;
         let (own, queued) = (&request.own, &request.queued);
         let loaded = own.loaded_tokens.iter().zip(queued.loaded_tokens);
@@ -207,12 +216,12 @@ impl Book {
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
-        if let Some(seen) = self.replicas.get_mut(&request.replica) {
+        if let Some(seen) = self.replicas.get_mut(usize::from(request.replica.0)) {
             seen.in_flight = seen.in_flight.saturating_sub(1);
-            if !request.prefilling {
+            if request.prefilling {
+                seen.queue.remove(now, id);
+            } else {
                 seen.decoding = seen.decoding.saturating_sub(1);
-            } else if let Some(queue) = self.queues.get_mut(&request.replica) {
-                queue.remove(now, id);
             }
         }
         let Some(first) = request.chain.first() else {
@@ -245,8 +254,9 @@ impl Book {
 
     /// The replica is gone or empty.
     pub(crate) fn forget(&mut self, replica: ReplicaId) {
-        self.replicas.remove(&replica);
-        self.queues.remove(&replica);
+        if let Some(seen) = self.replicas.get_mut(usize::from(replica.0)) {
+            *seen = Seen::default();
+        }
         self.families.retain(|_, family| {
             family.retain(|sibling| sibling.replica != replica);
             !family.is_empty()

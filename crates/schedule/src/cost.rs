@@ -104,9 +104,13 @@ pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candida
         .filter_map(|each| each.load.idle)
         .min()
         .map_or(0.0, |idle| idle.as_secs_f64());
+    let predicted = book.predicted(now, &ask.chain);
     let mut all: Vec<Terms> = candidates
         .iter()
-        .map(|each| own_terms(book, now, ask, each, least_idle_s))
+        .map(|each| {
+            let siblings = predicted.blocks(each.replica);
+            own_terms(book, now, ask, each, (siblings, least_idle_s))
+        })
         .collect();
     let least_s = all.iter().map(Terms::own_s).fold(f64::INFINITY, f64::min);
     let works: Vec<f64> = candidates
@@ -119,7 +123,8 @@ pub(crate) fn weigh(book: &Book, now: Duration, ask: &Ask, candidates: &[Candida
     let held = candidates.iter().map(at_hand).max().unwrap_or(0);
     let fresh = 1.0 - f64::from(held) / f64::from(ask.prompt_tokens.max(1));
     for ((terms, candidate), work) in all.iter_mut().zip(candidates).zip(works) {
-        let s_per_token = book.prefill_s_per_token(candidate.replica);
+        let seen = book.seen(candidate.replica);
+        let s_per_token = book.rates.prefill_s_per_token(&seen.prefill);
         terms.waste_s = WASTE_WEIGHT * (terms.own_s() - least_s);
         terms.balance_s = BALANCE_WEIGHT * fresh * (work - least_work) * s_per_token;
     }
@@ -132,12 +137,11 @@ fn own_terms(
     now: Duration,
     ask: &Ask,
     candidate: &Candidate,
-    least_idle_s: f64,
+    (siblings, least_idle_s): (u32, f64),
 ) -> Terms {
     let seen = book.seen(candidate.replica);
     let s_per_token = book.rates.prefill_s_per_token(&seen.prefill);
     let held = candidate.overlap.blocks();
-    let siblings = book.predicted_blocks(now, candidate.replica, &ask.chain);
     let held_tokens = cached_tokens(ask, held);
     let overlap_tokens = held_tokens.max(cached_tokens(ask, siblings));
     let uncached_tokens = ask.prompt_tokens - overlap_tokens.min(ask.prompt_tokens);
@@ -145,7 +149,7 @@ fn own_terms(
     let load = candidate.load;
     let reported = load.running + load.waiting;
     let foreign = f64::from(reported.saturating_sub(seen.in_flight).min(load.waiting));
-    let mut queued = book.queued(candidate.replica, now);
+    let mut queued = seen.queued(now);
     let foreign_tokens = foreign * f64::from(ask.prompt_tokens) * 0.5;
     queued.computed_tokens += foreign_tokens;
     queued.seconds += foreign_tokens * s_per_token;

@@ -288,7 +288,7 @@ impl Scheduler {
 
     /// Tokens of requests sent to `replica` that it has not computed yet, by this router's own count.
     pub fn queued_tokens(&self, now: Duration, replica: ReplicaId) -> f64 {
-        self.book.lock().queued(replica, now).computed_tokens
+        self.book.lock().seen(replica).queued(now).computed_tokens
     }
 
     /// Requests in flight at `replica`, by this router's own count.
