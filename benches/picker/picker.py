@@ -18,10 +18,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "pick"))
-from lab import (  # noqa: E402
-    ONEFILL, Echo, Engine, Envoy, Picker, Program, free_ports, listener, original_dst, picker_cluster,
-    request, until,
-)  # fmt: skip
+from lab import ONEFILL, Echo, Engine, Picker, Program, free_ports, request, until  # noqa: E402
+from envoy import Envoy, listener, original_dst, picker_cluster  # noqa: E402
 
 DECISION = "llm_d_epp_scheduler_e2e_duration_seconds"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -70,6 +68,7 @@ class Everywhere(Program):
     def __init__(self, *flags):
         (self.port,) = free_ports(1)
         super().__init__("everywhere", [ONEFILL, "engine", "--listen", f"0.0.0.0:{self.port}", "--model", "tiny", *flags])
+        self.start()
 
     def addresses(self, count):
         return [f"127.0.{1 + n // 250}.{1 + n % 250}:{self.port}" for n in range(count)]

@@ -97,13 +97,13 @@ def router(server):
         address = f"127.0.0.{last}"
         command = [lab.ONEFILL, "engine", "--listen", f"{address}:{engine_port}", "--model", run.MODEL]
         command += ["--events", f"tcp://{address}:{events}", "--replay", f"tcp://{address}:{replay}"]
-        engines.append(lab.Program(f"engine-{last}", command))
+        engines.append(lab.Program(f"engine-{last}", command).start())
         server.post("/api/v1/namespaces/a/pods", pod(address, engine_port, ready=last < 4))
     # vllmrouter_controller.go's order of flags; extraArgs come last
     operator = f"""--host 127.0.0.1 --port {port} --service-discovery k8s --k8s-namespace a
         --k8s-label-selector app=m --routing-logic kvaware --session-key x-session --engine-stats-interval 15
         --request-stats-window 60 --k8s-port {engine_port} --log-stats --colour red"""
-    program = lab.Program("router", [link, *operator.split()], {"ONEFILL_KUBERNETES_API": server.url})
+    program = lab.Program("router", [link, *operator.split()], {"ONEFILL_KUBERNETES_API": server.url}).start()
     try:
         url = f"http://127.0.0.1:{port}"
         fleet = lambda: json.loads(lab.http("GET", url + "/debug/fleet")[2])["replicas"]
@@ -160,4 +160,4 @@ def tell():
 
 if __name__ == "__main__":
     tell()
-    lab.ending()
+    lab.end()

@@ -151,4 +151,4 @@ def tell():
 
 if __name__ == "__main__":
     tell()
-    lab.ending()
+    lab.end()

@@ -114,4 +114,4 @@ def shared(engines, store, router, model):
 
 if __name__ == "__main__":
     tell()
-    lab.ending()
+    lab.end()

@@ -1,20 +1,15 @@
 """The composition function and Crossplane's own client library: a whole life, insecurely and over mTLS."""
 
 import concurrent.futures
-import datetime
-import ipaddress
 import pathlib
 import time
 
+import certificates
 import grpc
 import lab
 from crossplane.function import resource
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from google.protobuf import json_format
 
 SPEC = {
@@ -220,38 +215,6 @@ def speed(port, pid):
     lab.check("1,000 LLMInferences a second on one core", rate >= 1000, figure)
 
 
-def authority(folder):
-    """A small authority, a server's and a client's certificate; and a stranger's."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-
-    def make(name, issuer=None, server=False):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        by, signer = issuer or (subject, key)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = (
-            x509.CertificateBuilder().subject_name(subject).issuer_name(by).public_key(key.public_key())
-            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        )  # fmt: skip
-        if server:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        certificate = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        return certificate, key.private_bytes(*form), (subject, key)
-
-    ca, _, signer = make("authority")
-    server, server_key, _ = make("server", signer, server=True)
-    client, client_key, _ = make("client", signer)
-    _, _, other = make("another authority")
-    stranger, stranger_key, _ = make("stranger", other)
-    folder.mkdir(exist_ok=True)
-    for name, text in (("ca.crt", ca), ("tls.crt", server), ("tls.key", server_key)):
-        (folder / name).write_bytes(text)
-    return ca, (client, client_key), (stranger, stranger_key)
-
-
 def refuses(port, ca, pair):
     key, certificate = (pair[1], pair[0]) if pair else (None, None)
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
@@ -266,7 +229,7 @@ def refuses(port, ca, pair):
 def serving(name, *arguments, env=None):
     [port] = lab.free_ports(1)
     command = [lab.ONEFILL, "function", "--address", f"127.0.0.1:{port}", *arguments]
-    program = lab.Program(name, command, env)
+    program = lab.Program(name, command, env).start()
     program.until("it listens", lambda: "listening" in program.log.read_text())
     return program, port
 
@@ -282,7 +245,7 @@ def tell():
         speed(port, program.process.pid)
         lab.check("the function lives on", program.alive())
     folder = lab.FOLDER / "tls"
-    ca, client, stranger = authority(folder)
+    ca, client, stranger = certificates.authority(folder)
     program, port = serving("mtls", env={"TLS_SERVER_CERTS_DIR": str(folder)})
     with program:
         credentials = grpc.ssl_channel_credentials(ca, client[1], client[0])
@@ -300,4 +263,4 @@ def tell():
 
 if __name__ == "__main__":
     tell()
-    lab.ending()
+    lab.end()

@@ -2,39 +2,54 @@
 
 What a cluster would do is done by hand: each pod has an address of its own (127.0.0.2 and on), ports are
 mapped to free ones, services' names stand in a hosts file that only these programs see, volumes are
-folders, probes are asked as they are written. Engines are simulated, or real vLLM.
+folders, probes are asked as they are written. Pods with a service account's token find an API server in
+their environment, which lets them do what their roles say. Engines are simulated, or real vLLM.
 """
 
 import json
 import re
 
+import plane
+import grpc
 import lab
 import yaml
 
-MOUNT = 'mount --bind "$0" /etc/hosts && exec "$@"'
-
+# Its own hosts, and under /run nothing but what a pod finds there.
+MOUNT = """
+mount --bind "$0" /etc/hosts
+if [ -n "$ACCOUNT" ]; then
+  mount -t tmpfs none /run
+  mkdir -p /run/secrets/kubernetes.io/serviceaccount
+  mount --bind "$ACCOUNT" /run/secrets/kubernetes.io/serviceaccount
+fi
+exec "$@"
+"""
+HEALTH = "/grpc.health.v1.Health/Check"
+SERVING = b"\x08\x01"
 
 OPERATED_PORT = 8000  # of the operator's engines, which say none
 
 
 class Pods:
-    """The pods of rendered (plain) objects."""
+    """The pods of rendered (plain) objects. `secrets`: keys by name; `outside`: ports that are not a pod's."""
 
-    def __init__(self, objects, engine):
-        self.objects, self.programs = objects, {}
+    def __init__(self, objects, engine, secrets=None, outside=()):
+        self.objects, self.programs, self.secrets = objects, {}, secrets or {}
         self.folder = lab.FOLDER / objects[0]["metadata"]["name"]
         self.folder.mkdir(exist_ok=True)
         said = re.findall(r"(?:port\"?: |:)(\d{2,5})\b", json.dumps(objects).lower())
-        numbers = sorted({OPERATED_PORT, *map(int, said)})
+        numbers = sorted({OPERATED_PORT, *map(int, said)} - set(outside))
         self.ports = dict(zip(numbers, lab.free_ports(len(numbers))))
         self.address = {}  # by app
         self.engine = engine
+        self.cluster = None
 
     def __enter__(self):
         for thing in self.objects:
             if thing["kind"] in ("Deployment", "StatefulSet", "VLLMRuntime"):
                 self.place(thing)
         self.hosts()
+        self.cluster = plane.Cluster(self)
         order = {"StatefulSet": 0, "VLLMRuntime": 1}
         for thing in sorted(self.addressed(), key=lambda thing: order.get(thing["kind"], 2)):
             self.run(thing)
@@ -44,6 +59,7 @@ class Pods:
         for programs in self.programs.values():
             for program in programs:
                 program.stop()
+        self.cluster.stop()
 
     def addressed(self):
         return [thing for thing in self.objects if app(thing) in self.address]
@@ -58,11 +74,10 @@ class Pods:
         lines = ["127.0.0.1 localhost"]
         for thing in self.objects:
             if thing["kind"] == "Service":
-                name = f"{thing['metadata']['name']}.{thing['metadata']['namespace']}.svc"
+                name = host(thing)
                 pods = self.address.get(thing["spec"]["selector"]["app"], [])
-                # Only headless services have their pods' addresses; the others are not asked here.
-                if thing["spec"].get("clusterIP") == "None":
-                    lines += [f"{address} {name}" for address in pods]
+                # One that is not headless has an address of its own, behind which any pod answers.
+                lines += [f"{address} {name}" for address in pods]
         (self.folder / "hosts").write_text("\n".join(lines) + "\n")
 
     def mapped(self, text, address):
@@ -78,6 +93,8 @@ class Pods:
         name = app(thing)
         for index, address in enumerate(self.address[name]):
             env = {each["name"]: each["value"] for each in container.get("env", []) if "value" in each}
+            for source in container.get("envFrom", []):
+                env |= self.secrets[source["secretRef"]["name"]]
             arguments = [self.mapped(argument, address) for argument in container["args"]]
             command = [*container["command"], *arguments]
             if name == app(self.engine_object()):
@@ -85,9 +102,15 @@ class Pods:
                 env |= more
             elif command[0] == "onefill":
                 command[0] = lab.ONEFILL
-            command = ["unshare", "-m", "sh", "-c", MOUNT, self.folder / "hosts", *command]
-            program = lab.Program(f"{name}-{index}", command, env)
-            self.programs.setdefault(name, []).append(program)
+                if command[1] == "picker":  # says no address, which is all of the pod's
+                    command += ["--bind", address]
+            env |= self.cluster.environment(thing)
+            program = lab.Program(f"{name}-{index}", [*self.around(), *command], env)
+            self.programs.setdefault(name, []).append(program.start())
+
+    def around(self):
+        """Before a command that is to see what pods see."""
+        return ["unshare", "-m", "sh", "-ec", MOUNT, self.folder / "hosts"]
 
     def engine_object(self):
         kinds = {"VLLMRuntime", "Deployment"}
@@ -105,15 +128,9 @@ class Pods:
 
     def probed(self, name, probe, timeout_s=60):
         """Waits until every pod answers its probe."""
-        for program, address in zip(self.programs[name], self.address[name]):
-            program.answers(self.probe_url(name, probe, address), timeout_s)
-
-    def probe_url(self, name, probe, address):
-        thing = next(each for each in self.addressed() if app(each) == name)
-        container = self.container(thing)
-        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        get = container[probe]["httpGet"]
-        return f"http://{address}:{self.ports[ports[get['port']]]}{get['path']}"
+        for index, program in enumerate(self.programs[name]):
+            program.until(f"{probe} succeeds", lambda index=index: self.works(name, index, probe), timeout_s)
+        self.cluster.ready(name)
 
     def observed(self):
         """The objects as a cluster would show them: status from the probes."""
@@ -131,8 +148,19 @@ class Pods:
         path.write_text(yaml.safe_dump_all(seen))
         return path
 
-    def works(self, name, index):
-        url = self.probe_url(name, "readinessProbe", self.address[name][index])
+    def thing(self, name):
+        return next(each for each in self.addressed() if app(each) == name)
+
+    def works(self, name, index, probe="readinessProbe"):
+        """Asks a pod as its probe says."""
+        container, address = self.container(self.thing(name)), self.address[name][index]
+        probe = container[probe]
+        if "grpc" in probe:
+            port = self.ports[probe["grpc"]["port"]]
+            return serves(f"{address}:{port}", probe["grpc"]["service"])
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        get = probe["httpGet"]
+        url = f"http://{address}:{self.ports[ports[get['port']]]}{get['path']}"
         try:
             return lab.http("GET", url, timeout=2)[0] == 200
         except OSError:
@@ -142,6 +170,21 @@ class Pods:
         """status.kvCache of the LLMInference, with what is there."""
         everything = lab.render(xr, "--observed", str(self.observed()), "--status")
         return everything[-1]["status"]["kvCache"]
+
+
+def host(thing):
+    """Name of a service within the cluster; of anything else, what it would be."""
+    return f"{thing['metadata']['name']}.{thing['metadata']['namespace']}.svc"
+
+
+def serves(address, service):
+    """gRPC's own health check."""
+    asked = b"\x0a" + bytes([len(service)]) + service.encode()
+    with grpc.insecure_channel(address) as channel:
+        try:
+            return channel.unary_unary(HEALTH)(asked, timeout=2) == SERVING
+        except grpc.RpcError:
+            return False
 
 
 def app(thing):

@@ -12,4 +12,4 @@ import deploy
 for part in (objects, deploy, function, run, cluster, engines):
     lab.say(f"-- {part.__name__}: {part.__doc__.splitlines()[0]}")
     part.tell()
-lab.ending()
+lab.end()

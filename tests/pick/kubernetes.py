@@ -9,11 +9,10 @@ import signal
 import sys
 import time
 
+from lab import Echo, Picker, Program, free_ports, request, until
 from apiserver import ApiServer
-from lab import (
-    LOGS, Echo, Envoy, Picker, Program, free_ports, listener, original_dst, picker_cluster,
-    request, until,
-)  # fmt: skip
+from envoy import Envoy, listener, original_dst, picker_cluster
+from loopback import LOGS
 
 COMPLETIONS = "/v1/completions"
 
@@ -179,6 +178,7 @@ class Everywhere(Program):
         (self.port,) = free_ports(1)
         command = [os.environ["ONEFILL_BIN"], "engine", "--listen", f"0.0.0.0:{self.port}", "--model", "tiny"]
         super().__init__("everywhere", command)
+        self.start()
 
 
 STORIES = [

@@ -10,10 +10,9 @@ import sys
 import threading
 import time
 
-from lab import (
-    DESTINATION, ENVOY, LOGS, Echo, Engine, Envoy, Picker, free_ports, listener, original_dst,
-    override_host, picker_cluster, request, until,
-)  # fmt: skip
+from lab import Echo, Engine, Picker, free_ports, request, until
+from envoy import DESTINATION, ENVOY, Envoy, listener, original_dst, override_host, picker_cluster
+from loopback import LOGS
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"

@@ -11,7 +11,9 @@ import random
 import signal
 import sys
 
-from lab import LOGS, Envoy, Picker, free_ports, listener, original_dst, picker_cluster, request, until
+from lab import Picker, free_ports, request, until
+from envoy import Envoy, listener, original_dst, picker_cluster
+from loopback import LOGS
 
 spec = importlib.util.spec_from_file_location(
     "replicas", pathlib.Path(__file__).parent.parent / "vllm" / "lab.py"

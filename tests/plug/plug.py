@@ -20,8 +20,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vllm"))
 
 import lab  # noqa: E402
+from lab import check  # noqa: E402
 
-PASSED, FAILED = [], []
 BLOCK_BYTES = 16384  # of the tiny model
 
 sys.path.insert(0, os.environ["ONEFILL_PLUG"])
@@ -38,13 +38,6 @@ def keys(tokens):
         parent = digest((parent, tuple(tokens[first : first + lab.BLOCK]), None))
         found.append(parent + bytes(4))
     return found
-
-
-def check(promise, holds, figure=""):
-    """One line a promise; the run goes on, so that one report shows all."""
-    (PASSED if holds else FAILED).append(promise)
-    lab.say(f"{'ok    ' if holds else 'FAILED'} {promise} {figure}")
-    return holds
 
 
 def timing(promise, holds, figure=""):

@@ -3,90 +3,46 @@
 Environment: ONEFILL_BIN (the onefill program), ONEFILL_LMCACHE (folder made by `cargo xtask lmcache`).
 """
 
-import contextlib
 import os
 import pathlib
 import re
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "common"))
+
+from loopback import LOGS, Program, free_ports, http, until  # noqa: E402, F401
+from promises import check, end, say  # noqa: E402, F401
+
 PEER = pathlib.Path(os.environ["ONEFILL_LMCACHE"])
 PYTHON = PEER / "lmcache/bin/python"
-LOGS = pathlib.Path(os.environ.get("ONEFILL_LOGS") or tempfile.mkdtemp(prefix="onefill-store-"))
-PASSED, FAILED = [], []
-
-
-def say(*words):
-    print(*words, flush=True)
-
-
-def check(promise, holds, figure=""):
-    """One line a promise; the run goes on, so that one report shows all."""
-    (PASSED if holds else FAILED).append(promise)
-    say(f"{'ok    ' if holds else 'FAILED'} {promise} {figure}")
-    return holds
-
-
-def report():
-    say(f"checks: {len(PASSED)} passed, {len(FAILED)} failed; logs in {LOGS}")
-    sys.exit(1 if FAILED else 0)
 
 
 def wait_until(holds, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError("what was waited for did not come")
-        time.sleep(0.001)
+    until("what was waited for", holds, seconds)
 
 
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-class Store:
-    """`onefill store`, killed at the end of the `with`."""
+class Store(Program):
+    """`onefill store`, ended at the end of the `with`."""
 
     def __init__(self, name, memory, *arguments):
         self.lm, self.resp, self.native, self.admin = free_ports(4)
-        self.command = [os.environ["ONEFILL_BIN"], "store", "--memory", memory, *map(str, arguments)]
+        command = [os.environ["ONEFILL_BIN"], "store", "--memory", memory, *arguments]
         for flag in ("lm", "resp", "native", "admin"):
-            self.command += [f"--{flag}", f"127.0.0.1:{getattr(self, flag)}"]
-        self.log = LOGS / f"{name}.log"
+            command += [f"--{flag}", f"127.0.0.1:{getattr(self, flag)}"]
+        super().__init__(name, command)
 
     def __enter__(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError):
-                if self.page("/ready") == "ready\n":
-                    return self
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise RuntimeError(f"the store did not start: {self.log.read_text()}")
-            time.sleep(0.05)
+        self.start()
+        return self.answers(f"http://127.0.0.1:{self.admin}/ready", 20)
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        if not self.stop():
             check("the store ends when it is asked to", False)
 
     def page(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as answer:
-            return answer.read().decode()
+        return http("GET", f"http://127.0.0.1:{self.admin}{path}", timeout=10)[2].decode()
 
     def metric(self, name, **labels):
         """Sum of a metric's samples that carry these labels."""

@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-import urllib.request
 
 import lab
+import s3
 from durable import Cli
 from lab import check
 
@@ -74,20 +74,10 @@ def cluster(folder):
 
 
 @contextlib.contextmanager
-def s3(folder):
-    (port,) = lab.free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    with program("remote-s3", [pathlib.Path(os.environ["ONEFILL_S3"], "bin/moto_server"), "-H", "127.0.0.1", "-p", port]):
-
-        def ready():
-            with contextlib.suppress(OSError):
-                return urllib.request.urlopen(f"{url}/moto-api/", timeout=2).status == 200
-
-        lab.wait_until(ready, 60)
-        os.environ.update({"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
-        make = f"import boto3; boto3.client('s3', endpoint_url='{url}', region_name='us-east-1').create_bucket(Bucket='onefill')"
-        subprocess.run([pathlib.Path(os.environ["ONEFILL_S3"], "bin/python"), "-c", make], check=True)
-        yield f"s3://onefill/blocks?endpoint={url}"
+def objects(folder):
+    with s3.serving() as address:
+        os.environ.update(s3.CREDENTIALS)
+        yield f"s3://{s3.BUCKET}/blocks?endpoint={address}"
 
 
 @contextlib.contextmanager
@@ -184,7 +174,7 @@ def corrupt():
 
 
 def remote():
-    for make in (redis, cluster, s3, shared):
+    for make in (redis, cluster, objects, shared):
         folder = tempfile.mkdtemp(prefix="onefill-remote-")
         try:
             with make(folder) as url:

@@ -106,7 +106,7 @@ def main():
     operate()
     remote()
     secure()
-    lab.report()
+    lab.end()
 
 
 if __name__ == "__main__":

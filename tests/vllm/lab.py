@@ -3,96 +3,31 @@
 Environment: ONEFILL_VLLM (folder made by `cargo xtask vllm`), ONEFILL_BIN (the onefill program).
 """
 
-import contextlib
 import json
 import os
 import pathlib
 import random
 import re
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "common"))
+
+import loopback  # noqa: E402
+from loopback import LOGS, free_ports, http, running  # noqa: E402, F401
+from loopback import until as wait_until  # noqa: E402, F401
+from promises import FAILED, PASSED, check, ending, say  # noqa: E402, F401
+
 PEER = pathlib.Path(os.environ["ONEFILL_VLLM"])
 BLOCK = 32  # vLLM's CPU attention takes multiples of 32 only
-LOGS = pathlib.Path(os.environ.get("ONEFILL_LOGS") or tempfile.mkdtemp(prefix="onefill-vllm-"))
 
 
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def http(method, url, body=None, headers=None, timeout=30):
-    """(status, headers, bytes) of one request; never raises for a status."""
-    data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
-    request = urllib.request.Request(
-        url, data, {"content-type": "application/json", **(headers or {})}, method=method
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
-
-
-class Program:
-    """A program in a process group of its own, with its log in a file."""
-
-    def __init__(self, name, command, env=None):
-        self.name, self.command = name, [str(part) for part in command]
-        self.env = {**os.environ, **(env or {})}
-        self.process = None
-        self.log = LOGS / f"{name}.log"
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command, env=self.env, stdout=log, stderr=log, cwd=LOGS, start_new_session=True
-            )
-        return self
-
-    def alive(self):
-        return self.process is not None and self.process.poll() is None
-
-    def stop(self, signal_=signal.SIGTERM, grace_s=15):
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            if signal_ == signal.SIGKILL:
-                os.killpg(self.process.pid, signal_)
-            else:
-                self.process.send_signal(signal_)
-        try:
-            self.process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+class Program(loopback.Program):
+    """A program that answers at `url`."""
 
     def wait_for(self, path, timeout_s):
         """Waits until GET path answers 200."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            if not self.alive():
-                raise RuntimeError(f"{self.name} died, see {self.log}:\n" + self.tail())
-            with contextlib.suppress(OSError):
-                if http("GET", self.url + path, timeout=2)[0] == 200:
-                    return self
-            time.sleep(0.2)
-        raise RuntimeError(f"{self.name} not ready after {timeout_s} s, see {self.log}:\n" + self.tail())
-
-    def tail(self, lines=15):
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return self.answers(self.url + path, timeout_s)
 
 
 class Replica(Program):
@@ -165,16 +100,6 @@ class Router(Program):
         return {each["url"]: each for each in json.loads(body)["replicas"]}
 
 
-def wait_until(what, condition, timeout_s=30):
-    """Waits for an effect, and says what it waited for when it does not come."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {timeout_s} s: {what}")
-
-
 def receipt(headers):
     """x-onefill-reason as a dict."""
     return dict(part.split("=", 1) for part in headers["x-onefill-reason"].split())
@@ -187,24 +112,8 @@ def words(rng, count):
     return " ".join(rng.choice(WORDS) for _ in range(count))
 
 
-@contextlib.contextmanager
-def running(*programs):
-    """Starts programs and stops them whatever happens."""
-    try:
-        for program in programs:
-            program.start()
-        yield programs
-    finally:
-        for program in programs:
-            program.stop()
-
-
 def rng(seed):
     return random.Random(seed)
-
-
-def say(*parts):
-    print(*parts, flush=True)
 
 
 if __name__ == "__main__":

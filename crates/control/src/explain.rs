@@ -97,7 +97,7 @@ fn runs(wanted: &Wanted, kv: &Kv, settings: &Settings, text: &mut String) {
         Store::None => text.push_str("  store   none: a replica's blocks are its own\n"),
         Store::External(url) => _ = writeln!(text, "  store   {url}, which is somebody else's"),
         Store::Managed(managed) => {
-            let size = capacity(managed.memory_bytes, managed.disk_bytes);
+            let size = capacity(managed);
             _ = writeln!(text, "  store   {size}, {} goes first", managed.policy);
         }
     }

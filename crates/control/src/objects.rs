@@ -7,6 +7,7 @@
 //!
 //! Keys are kept for ever: another key makes Crossplane delete the object and make it again.
 
+mod door;
 mod edge;
 mod engine;
 mod gateway;
@@ -85,6 +86,16 @@ impl Wanted {
                 "app.kubernetes.io/component": component,
                 "app.kubernetes.io/managed-by": "onefill",
             },
+        })
+    }
+
+    /// Labels of pods. Services and budgets select by `app`.
+    fn pod_labels(&self, app: &str, component: &str) -> Value {
+        json!({
+            "app": app,
+            "app.kubernetes.io/name": "onefill",
+            "app.kubernetes.io/instance": self.name,
+            "app.kubernetes.io/component": component,
         })
     }
 

@@ -4,7 +4,7 @@
 use crate::{
     fault::Faults,
     quantity::bytes,
-    spec::{Backend, KvCache, Mode, Spec, StoreMode},
+    spec::{Backend, KvCache, Mode, Spec, Store, StoreMode},
 };
 
 /// What must hold, and the field that the message is about.
@@ -76,6 +76,12 @@ fn url(spec: &Spec) -> Option<&str> {
     kv(spec).and_then(|kv| kv.store.url.as_deref())
 }
 
+/// The stores that are made here, where there are several.
+fn several(spec: &Spec) -> Option<&Store> {
+    let store = kv(spec).map(|kv| &kv.store);
+    store.filter(|store| store.mode == StoreMode::Managed && store.replicas > 1)
+}
+
 fn token(kv: &KvCache) -> bool {
     let secret = kv
         .tenancy
@@ -88,7 +94,7 @@ const SPEC: &str = "spec";
 const KV: &str = "spec.kvCache";
 
 /// In the XRD's order.
-pub(crate) const RULES: [Rule; 20] = [
+pub(crate) const RULES: [Rule; 22] = [
     Rule {
         at: SPEC,
         message: "targetNamespace needs providerConfigName: without it objects are made beside this one, in its own namespace",
@@ -173,11 +179,12 @@ pub(crate) const RULES: [Rule; 20] = [
     },
     Rule {
         at: KV,
-        message: "store.size, store.diskSize, store.storageClassName and store.remote describe a store that is made here: they need store.mode Managed",
+        message: "store.size, store.diskSize, store.storageClassName, store.replicas and store.remote describe a store that is made here: they need store.mode Managed",
         holds: |spec| {
             kv(spec).map(|kv| &kv.store).is_none_or(|store| {
                 store.mode == StoreMode::Managed
                     || (store.size.is_none()
+                        && store.replicas == 1
                         && store.storage_class_name.is_none()
                         && store.remote.is_none()
                         && zero(&store.disk_size))
@@ -192,6 +199,16 @@ pub(crate) const RULES: [Rule; 20] = [
                 .map(|kv| &kv.store)
                 .is_none_or(|store| store.storage_class_name.is_none() || !zero(&store.disk_size))
         },
+    },
+    Rule {
+        at: KV,
+        message: "store.replicas above 1 needs store.remote: stores know nothing of each other and share blocks by the engine beyond them only",
+        holds: |spec| several(spec).is_none_or(|store| store.remote.is_some()),
+    },
+    Rule {
+        at: KV,
+        message: "store.replicas above 1 and store.diskSize exclude each other: what memory lets go is in store.remote already",
+        holds: |spec| several(spec).is_none_or(|store| zero(&store.disk_size)),
     },
     Rule {
         at: KV,

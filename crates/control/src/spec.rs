@@ -59,6 +59,7 @@ pub(crate) struct Store {
     pub(crate) size: Option<String>,
     pub(crate) disk_size: String,
     pub(crate) storage_class_name: Option<String>,
+    pub(crate) replicas: u32,
     pub(crate) eviction_policy: Eviction,
     pub(crate) ttl: Option<String>,
     pub(crate) generation: Option<String>,
@@ -84,8 +85,20 @@ pub(crate) enum StoreMode {
 pub(crate) enum Eviction {
     #[serde(rename = "LRU")]
     Lru,
+    Density,
     #[serde(rename = "S3FIFO")]
     S3Fifo,
+}
+
+impl Eviction {
+    /// `onefill store --eviction`.
+    pub(crate) fn policy(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::Density => "density",
+            Self::S3Fifo => "s3-fifo",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -6,7 +6,7 @@ use crate::{
     quantity::kubernetes,
     ready::{Ready, count, running},
     spec::{Backend, Mode},
-    wanted::{Kv, Store, Wanted},
+    wanted::{Kv, Managed, Store, Wanted},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ fn status(wanted: &Wanted, kv: &Kv, phase: Phase, parts: &Parts, warnings: &[Str
         status["storeEndpoint"] = json!(store);
     }
     if let Some(managed) = kv.managed() {
-        status["storeCapacity"] = json!(capacity(managed.memory_bytes, managed.disk_bytes));
+        status["storeCapacity"] = json!(capacity(managed));
     }
     if let Some(bytes) = wanted.bytes_per_token() {
         status["bytesPerToken"] = json!(bytes);
@@ -174,12 +174,13 @@ fn status(wanted: &Wanted, kv: &Kv, phase: Phase, parts: &Parts, warnings: &[Str
     status
 }
 
-/// `64Gi memory, 500Gi disk`.
-pub(crate) fn capacity(memory_bytes: u64, disk_bytes: u64) -> String {
-    let memory = format!("{} memory", kubernetes(memory_bytes));
-    match disk_bytes {
-        0 => memory,
-        disk => format!("{memory}, {} disk", kubernetes(disk)),
+/// `64Gi memory, 500Gi disk`, or `3 x 64Gi memory`.
+pub(crate) fn capacity(managed: &Managed) -> String {
+    let memory = format!("{} memory", kubernetes(managed.memory_bytes));
+    match (managed.replicas, managed.disk_bytes) {
+        (1, 0) => memory,
+        (1, disk) => format!("{memory}, {} disk", kubernetes(disk)),
+        (several, _) => format!("{several} x {memory}"),
     }
 }
 
@@ -198,12 +199,12 @@ fn store_endpoint(wanted: &Wanted, kv: &Kv) -> Option<String> {
     match &kv.store {
         Store::None => None,
         Store::External(url) => Some(url.clone()),
-        Store::Managed(_) => {
+        Store::Managed(managed) => {
             let scheme = match wanted.backend {
                 Backend::Operator => ("lm", 65432),
                 Backend::Deployment => ("onefill", 65433),
             };
-            let host = wanted.host(&wanted.named("kvstore"));
+            let host = wanted.store_host(managed);
             Some(format!("{}://{host}:{}", scheme.0, scheme.1))
         }
     }

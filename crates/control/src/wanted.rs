@@ -7,7 +7,7 @@ use crate::{
     quantity::{self, GIB},
     rules,
     settings::Settings,
-    spec::{Backend, Eviction, GatewayRef, KvCache, Mode, Remote, Scaling, Spec, StoreMode},
+    spec::{Backend, GatewayRef, KvCache, Mode, Remote, Scaling, Spec, StoreMode},
     xrd::{API_VERSION, KIND, spec_schema},
 };
 use onefill_kv::geometry::CacheDtype;
@@ -83,7 +83,9 @@ pub(crate) struct Managed {
     pub(crate) disk_bytes: u64,
     pub(crate) class: Option<String>,
     pub(crate) remote: Option<Remote>,
-    /// `onefill store --policy`.
+    /// Stores that share by `remote`; 1 without one.
+    pub(crate) replicas: u32,
+    /// `onefill store --eviction`.
     pub(crate) policy: &'static str,
     /// What must agree before two engines may share, for clients that can't say it.
     pub(crate) namespace: String,
@@ -161,6 +163,13 @@ impl Wanted {
     /// Name of an object that stands beside the model.
     pub(crate) fn named(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.name)
+    }
+
+    /// Where engines find the store that is made here: one is asked at its pod's own address, of
+    /// several each engine has one.
+    pub(crate) fn store_host(&self, managed: &Managed) -> String {
+        let several = managed.replicas > 1;
+        self.host(&self.named(if several { "kvstores" } else { "kvstore" }))
     }
 
     /// Name of a service inside the cluster, whatever the cluster's domain.
@@ -243,10 +252,8 @@ impl Kv {
                 disk_bytes: store_disk,
                 class: kv.store.storage_class_name.clone(),
                 remote: kv.store.remote.clone(),
-                policy: match kv.store.eviction_policy {
-                    Eviction::Lru => "lru",
-                    Eviction::S3Fifo => "s3-fifo",
-                },
+                replicas: kv.store.replicas,
+                policy: kv.store.eviction_policy.policy(),
                 namespace: store_namespace(spec, kv, settings),
             }),
             _ => Store::None,

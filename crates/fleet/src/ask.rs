@@ -13,10 +13,18 @@ use std::time::Duration;
 /// Longest answer read: vLLM's metrics with many models stay under 1 MB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
+/// Asks over connections that are kept.
+pub(crate) type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// A client without a connection yet.
+pub(crate) fn http() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
 /// Asks one replica.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Http,
     url: String,
     timeout: Duration,
 }
@@ -30,8 +38,7 @@ pub(crate) struct EventSource {
 }
 
 impl Asker {
-    pub(crate) fn new(url: &str, timeout: Duration) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
+    pub(crate) fn new(client: Http, url: &str, timeout: Duration) -> Self {
         Self {
             client,
             url: url.to_owned(),

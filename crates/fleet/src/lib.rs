@@ -214,6 +214,8 @@ pub struct FleetHandle {
     index: IndexReader,
     writer: Writer,
     snapshot: Option<(PathBuf, KeySeed)>,
+    /// Keeps connections between questions.
+    http: ask::Http,
 }
 
 impl FleetHandle {
@@ -248,7 +250,7 @@ impl FleetHandle {
         body: bytes::Bytes,
         timeout: Duration,
     ) -> Option<bytes::Bytes> {
-        ask::Asker::new(&replica.url, timeout)
+        ask::Asker::new(self.http.clone(), &replica.url, timeout)
             .post(path, body)
             .await
     }
@@ -292,6 +294,7 @@ pub fn start(config: FleetConfig, shutdown: CancellationToken) -> FleetHandle {
         index,
         writer: writer.clone(),
         snapshot: config.snapshot.clone().map(|path| (path, config.seed)),
+        http: ask::http(),
     };
     let keeping = keep(handle.clone(), Arc::clone(&registry));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(keeping));

@@ -2,7 +2,7 @@
 
 use crate::{
     FleetConfig, Health, Load, Replica, ReplicaSpec, ServedModel, Status,
-    ask::{Asker, EventSource},
+    ask::{self, Asker, EventSource},
     feed::{self, FeedSource, FeedState},
     figures::Figures,
     registry::Registry,
@@ -81,7 +81,7 @@ impl Silence {
 
 /// Follows one address until `stop`, then forgets it.
 pub(crate) async fn run(spec: ReplicaSpec, shared: Shared, stop: CancellationToken) {
-    let asker = Asker::new(&spec.url, shared.config.probe_timeout);
+    let asker = Asker::new(ask::http(), &spec.url, shared.config.probe_timeout);
     let ranks = shared.registry.add(&spec.url, &[None]);
     let mut supervisor = Supervisor {
         spec,

@@ -111,6 +111,9 @@ impl Default for Limits {
 pub struct Timeouts {
     /// From a request's headers to the last of its body; beyond it 408.
     pub body: Duration,
+    /// For an endpoint's answer to a prompt that it is to tokenize; beyond it the endpoint is chosen
+    /// without.
+    pub tokenize: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
     /// How long requests are still taken after the picker is asked to stop: proxies need a while to
@@ -122,6 +125,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             body: Duration::from_secs(60),
+            tokenize: Duration::from_millis(500),
             handshake: Duration::from_secs(10),
             drain: Duration::from_secs(30),
         }

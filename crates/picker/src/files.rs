@@ -4,6 +4,7 @@ use crate::{
     pods::{Found, Pod},
     setup::endpoints,
 };
+use onefill_fleet::FeedPorts;
 use std::{path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Follows a file until `stop`. A file that can't be used changes nothing: endpoints that serve go on
 /// serving.
 pub fn follow(path: PathBuf, stop: CancellationToken) -> Found {
-    let (tell, found) = Found::channel();
+    let (tell, found) = Found::channel(FeedPorts::default());
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         let mut known = None;
         loop {
@@ -54,7 +55,7 @@ async fn read(path: &PathBuf) -> std::io::Result<String> {
 /// Endpoints that don't change.
 #[must_use]
 pub fn given(pods: Vec<Pod>) -> Found {
-    let (tell, found) = Found::channel();
+    let (tell, found) = Found::channel(FeedPorts::default());
     tell.all(pods);
     found
 }

@@ -20,6 +20,7 @@ use kube::{
 };
 use mirror::Mirror;
 use objects::{PodObject, Pool};
+use onefill_fleet::FeedPorts;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,8 @@ pub struct Place {
     pub namespace: String,
     /// Who belongs to it.
     pub members: Members,
+    /// Where pods publish their events, if they are too old to tell.
+    pub feeds: FeedPorts,
 }
 
 /// No way to the API server.
@@ -80,7 +83,7 @@ pub fn follow(
     place: &Place,
     stop: &CancellationToken,
 ) -> (Found, watch::Receiver<Arc<Rules>>) {
-    let (tell, found) = Found::channel();
+    let (tell, found) = Found::channel(place.feeds);
     let (tell_rules, rules) = watch::channel(Arc::default());
     let watching = Watching {
         client: client.clone(),

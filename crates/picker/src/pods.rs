@@ -1,6 +1,6 @@
 //! Endpoints as discovery tells them.
 
-use onefill_fleet::ReplicaSpec;
+use onefill_fleet::{FeedPorts, ReplicaSpec};
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -17,6 +17,8 @@ pub struct Pod {
     pub name: String,
     /// Where it answers.
     pub address: SocketAddr,
+    /// Its place among the ports of its pod: the data-parallel rank.
+    pub rank: u16,
     /// Labels of the pod.
     pub labels: BTreeMap<String, String>,
 }
@@ -29,6 +31,7 @@ impl Pod {
             namespace: "default".to_owned(),
             name: address.to_string(),
             address,
+            rank: 0,
             labels: BTreeMap::new(),
         }
     }
@@ -37,6 +40,18 @@ impl Pod {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// It as the fleet is told of it. A rank's feeds are as many ports beyond those of the first.
+    fn replica(&self, feeds: FeedPorts) -> ReplicaSpec {
+        let at = |port: u16| SocketAddr::new(self.address.ip(), port.saturating_add(self.rank));
+        let feed = |port: Option<u16>| port.map(|port| format!("tcp://{}", at(port)));
+        ReplicaSpec {
+            url: self.url(),
+            events: feed(feeds.events),
+            replay: feed(feeds.replay),
+            ..ReplicaSpec::default()
+        }
     }
 }
 
@@ -55,15 +70,18 @@ pub struct Found {
 /// Tells what was found.
 #[derive(Debug)]
 pub(crate) struct Tell {
+    feeds: FeedPorts,
     pods: watch::Sender<Arc<Pods>>,
     replicas: watch::Sender<Vec<ReplicaSpec>>,
 }
 
 impl Found {
-    pub(crate) fn channel() -> (Tell, Self) {
+    /// `feeds`: where endpoints publish their events, if they are too old to tell.
+    pub(crate) fn channel(feeds: FeedPorts) -> (Tell, Self) {
         let (tell_pods, pods) = watch::channel(Arc::default());
         let (tell_replicas, replicas) = watch::channel(Vec::new());
         let tell = Tell {
+            feeds,
             pods: tell_pods,
             replicas: tell_replicas,
         };
@@ -76,16 +94,12 @@ impl Tell {
     pub(crate) fn all(&self, pods: Vec<Pod>) {
         let by_url = |pod: Pod| (pod.url(), Arc::new(pod));
         let pods: Pods = pods.into_iter().map(by_url).collect();
-        let mut urls: Vec<String> = pods.keys().cloned().collect();
-        urls.sort();
-        let spec = |url| ReplicaSpec {
-            url,
-            ..ReplicaSpec::default()
-        };
+        let specs = pods.values().map(|pod| pod.replica(self.feeds));
+        let mut specs: Vec<ReplicaSpec> = specs.collect();
+        specs.sort_by(|one, other| one.url.cmp(&other.url));
         // Pods first: a replica without one is not picked.
         self.pods.send_replace(Arc::new(pods));
-        self.replicas
-            .send_replace(urls.into_iter().map(spec).collect());
+        self.replicas.send_replace(specs);
     }
 }
 
@@ -93,4 +107,25 @@ impl Tell {
 pub(crate) fn of_url(url: &str) -> Option<Pod> {
     let (_, authority) = url.split_once("://")?;
     authority.parse().ok().map(Pod::at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rank_of_a_pod_publishes_at_a_port_of_its_own() {
+        let feeds = FeedPorts {
+            events: Some(5557),
+            replay: None,
+        };
+        let pod = Pod {
+            rank: 1,
+            ..Pod::at("10.0.0.1:8001".parse().expect("an address"))
+        };
+        let spec = pod.replica(feeds);
+        assert_eq!(spec.url, "http://10.0.0.1:8001");
+        assert_eq!(spec.events.as_deref(), Some("tcp://10.0.0.1:5558"));
+        assert_eq!(spec.replay, None);
+    }
 }

@@ -1,10 +1,10 @@
-//! A body becomes a question, by the tokenizer in this process where that is to be believed, and by its
-//! text where not.
+//! A body becomes a question: by the tokenizer in this process where that is to be believed, else by an
+//! endpoint's where a cache is known by its events, else by its text.
 
 use crate::{app::App, roster::Member};
-use onefill_fleet::{Replica, ServedModel};
-use onefill_kv::TokenId;
-use onefill_prompt::{Asked, Door, Input, Namespace};
+use onefill_fleet::{Health, Replica, ServedModel};
+use onefill_kv::{Knowledge, TokenId};
+use onefill_prompt::{Asked, Door, Input, Namespace, remote};
 use onefill_question::{Known, Made, Question, block_sizes, text_keys, token_keys};
 use onefill_schedule::{Candidate, Policy};
 use smallvec::SmallVec;
@@ -35,7 +35,7 @@ pub(crate) async fn question(app: &App, body: &Body<'_>, members: &[Arc<Member>]
         salt: body.asked.cache_salt.as_deref(),
     };
     let tokens = match (app.config.policy, base) {
-        (Policy::Kv, Some(base)) => tokens(app, body, base).await,
+        (Policy::Kv, Some(base)) => tokens(app, body, base, members).await,
         _ => None,
     };
     let keys: Made = match (&body.asked.input, tokens) {
@@ -74,14 +74,27 @@ fn adapter(model: &str, members: &[Arc<Member>]) -> Option<ServedModel> {
     })
 }
 
-/// The prompt's tokens as the engine makes them; `None` where that is not known here.
-async fn tokens(app: &App, body: &Body<'_>, base: &str) -> Option<Arc<[TokenId]>> {
+/// The prompt's tokens as the engine makes them; `None` where that is not known.
+async fn tokens(
+    app: &App,
+    body: &Body<'_>,
+    base: &str,
+    members: &[Arc<Member>],
+) -> Option<Arc<[TokenId]>> {
     if body.asked.multimodal {
         return None;
     }
     if let Input::Tokens(lists) = &body.asked.input {
         return lists.first().map(|tokens| tokens.as_slice().into());
     }
+    match here(app, body, base).await {
+        Some(tokens) => Some(tokens),
+        None => theirs(app, body.asked, members).await,
+    }
+}
+
+/// Its tokens by the tokenizer in process, where there is one that is believed.
+async fn here(app: &App, body: &Body<'_>, base: &str) -> Option<Arc<[TokenId]>> {
     let prompter = app.config.tokenizer_of(base)?;
     if !app.trust.is_sure(base, prompter) {
         return None;
@@ -90,4 +103,22 @@ async fn tokens(app: &App, body: &Body<'_>, base: &str) -> Option<Arc<[TokenId]>
     let source = (body.door, body.bytes);
     let made = onefill_question::tokens(prompter, body.asked, source, inline_bytes_max).await;
     made.ok()
+}
+
+/// Its tokens as an endpoint makes them: any whose cache is known exactly, since for others they would be
+/// of no use.
+async fn theirs(app: &App, asked: &Asked<'_>, members: &[Arc<Member>]) -> Option<Arc<[TokenId]>> {
+    let useful = |member: &&Arc<Member>| {
+        let status = member.replica.status();
+        status.health == Health::Up && status.knowledge == Knowledge::Exact
+    };
+    let count = members.iter().filter(useful).count();
+    let place = app.dice.throw().checked_rem(u64::try_from(count).ok()?)?;
+    let mut useful = members.iter().filter(useful);
+    let member = useful.nth(usize::try_from(place).ok()?)?;
+    let request = remote::request(asked)?;
+    let patience = app.config.timeouts.tokenize;
+    let body = bytes::Bytes::from(request.body);
+    let answer = app.fleet.ask(&member.replica, request.path, body, patience);
+    Some(remote::read(request.path, &answer.await?).ok()?.into())
 }

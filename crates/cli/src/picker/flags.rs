@@ -121,6 +121,12 @@ pub(super) struct Endpoints {
     /// A (headless) service whose addresses are the endpoints
     #[arg(long, value_name = "NAME:PORT", value_parser = name_and_port)]
     pub(super) dns: Option<(String, u16)>,
+    /// Port of a pod's events, or a name's; each rank's is one further [default: each is asked]
+    #[arg(long, value_name = "PORT")]
+    pub(super) events_port: Option<u16>,
+    /// Port of old events [default: each is asked]
+    #[arg(long, value_name = "PORT", requires = "events_port")]
+    pub(super) replay_port: Option<u16>,
     /// Don't subscribe to endpoints' KV events
     #[arg(long)]
     pub(super) no_events: bool,
@@ -144,8 +150,8 @@ pub(super) struct Picks {
     /// Priority of an objective's requests; under 0 they may be shed. May be given often
     #[arg(long, value_name = "NAME=NUMBER", value_parser = objective)]
     pub(super) objective: Vec<(String, i32)>,
-    /// Folder with tokenizer.json (and a chat template), or `simulated`; without one caches are
-    /// known approximately
+    /// Folder with tokenizer.json (and a chat template), or `simulated`; without one endpoints are
+    /// asked for the tokens of each prompt
     #[arg(long, value_name = "FOLDER")]
     pub(super) tokenizer: Option<String>,
     /// Endpoints told for one request, the best first; more than one needs `override_host`

@@ -88,12 +88,7 @@ fn policy(wanted: &Wanted) -> Value {
 }
 
 fn deployment(wanted: &Wanted, settings: &Settings) -> Value {
-    let labels = json!({
-        "app": wanted.name,
-        "app.kubernetes.io/name": "onefill",
-        "app.kubernetes.io/instance": wanted.name,
-        "app.kubernetes.io/component": "engine",
-    });
+    let labels = wanted.pod_labels(&wanted.name, "engine");
     let mut pod = json!({
         "serviceAccountName": wanted.name,
         "automountServiceAccountToken": false,
@@ -228,8 +223,8 @@ fn store_url(wanted: &Wanted, kv: &Kv) -> Option<String> {
     match &kv.store {
         Store::None => None,
         Store::External(url) => Some(url.clone()),
-        Store::Managed(_) => {
-            let host = wanted.host(&wanted.named("kvstore"));
+        Store::Managed(managed) => {
+            let host = wanted.store_host(managed);
             Some(format!("onefill://{host}:{}", port::NATIVE))
         }
     }

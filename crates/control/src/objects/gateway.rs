@@ -1,15 +1,11 @@
 //! Routing by a Gateway: an `InferencePool`, `onefill picker` as its endpoint picker, and the route.
 //! The picker's flags are those of the reference picker.
 
-use super::{
-    Objects, PICKER, pod,
-    pod::{our_container, our_pod, put},
-    port,
-};
+use super::{Objects, PICKER, door::Door, pod::put, port};
 use crate::{
     settings::Settings,
-    spec::{GatewayRef, Mode},
-    wanted::{Kv, Wanted},
+    spec::{Backend, GatewayRef, Mode},
+    wanted::Wanted,
 };
 use serde_json::{Value, json};
 
@@ -22,19 +18,29 @@ pub(super) fn add(wanted: &Wanted, settings: &Settings, objects: &mut Objects) {
     };
     let name = wanted.named("epp");
     put(objects, "pool", pool(wanted, &name));
-    put(objects, PICKER, deployment(wanted, settings, kv, &name));
     put(objects, "picker_service", service(wanted, &name));
-    let mut account = wanted.account(&name, "picker");
-    account["automountServiceAccountToken"] = json!(true);
-    put(objects, "picker_account", account);
     put(objects, "picker_role", role(wanted, &name));
     put(objects, "picker_binding", binding(wanted, &name));
-    if kv.doors > 1 {
-        put(objects, "picker_budget", wanted.budget(&name, "picker"));
-    }
     if let Some(gateway) = &kv.gateway {
         put(objects, "route", route(wanted, gateway));
     }
+    let door = Door {
+        component: PICKER,
+        name: &name,
+        replicas: kv.doors,
+        arguments: arguments(wanted),
+        ports: &[
+            ("grpc", port::PICK),
+            ("grpc-health", port::PICK_HEALTH),
+            ("metrics", port::METRICS),
+        ],
+        cpu: "1",
+        probes: [health("readiness"), health("liveness")],
+        lifecycle: None, // it takes requests while it says that it is about to stop
+        grace_s: 60,
+        asks: true,
+    };
+    door.put(wanted, settings, objects);
 }
 
 /// A picker that is away stops nobody: the Gateway then chooses as it likes.
@@ -52,63 +58,32 @@ fn pool(wanted: &Wanted, picker: &str) -> Value {
     wanted.object(kind, &wanted.name, "picker", &spec)
 }
 
-fn deployment(wanted: &Wanted, settings: &Settings, kv: &Kv, name: &str) -> Value {
-    let health = |service: &str| {
-        json!({
-            "grpc": {"port": port::PICK_HEALTH, "service": service},
-            "periodSeconds": 5,
-            "failureThreshold": 3,
-        })
-    };
-    let flags = [
-        ("pool-name", wanted.name.clone()),
-        ("pool-namespace", wanted.namespace.clone()),
-        ("pool-group", POOLS.to_owned()),
-        ("grpc-port", port::PICK.to_string()),
-        ("grpc-health-port", port::PICK_HEALTH.to_string()),
-        ("metrics-port", port::METRICS.to_string()),
-        // Metrics tell no prompt; without this flag whoever scrapes needs rights of its own.
-        ("metrics-endpoint-auth", "false".to_owned()),
-    ];
-    let flags = flags.map(|(flag, value)| format!("--{flag}={value}"));
-    let arguments: Vec<String> = std::iter::once("picker".to_owned()).chain(flags).collect();
-    let container = json!({
-        "name": "picker",
-        "image": settings.onefill_image(),
-        "command": ["onefill"],
-        "args": arguments,
-        "ports": [
-            {"name": "grpc", "containerPort": port::PICK},
-            {"name": "grpc-health", "containerPort": port::PICK_HEALTH},
-            {"name": "metrics", "containerPort": port::METRICS},
-        ],
-        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
-        "securityContext": our_container(),
-        "readinessProbe": health("readiness"),
-        "livenessProbe": health("liveness"),
-    });
-    let mut pod = json!({
-        "serviceAccountName": name,
-        "securityContext": our_pod(),
-        "terminationGracePeriodSeconds": 60,
-        "containers": [container],
-    });
-    pod::pull_secrets(settings, &mut pod);
-    let labels = json!({
-        "app": name,
-        "app.kubernetes.io/name": "onefill",
-        "app.kubernetes.io/instance": wanted.name,
-        "app.kubernetes.io/component": "picker",
-    });
-    let spec = json!({
-        "replicas": kv.doors,
-        "selector": {"matchLabels": {"app": name}},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    });
-    wanted.object(("apps/v1", "Deployment"), name, "picker", &spec)
+fn health(service: &str) -> Value {
+    json!({
+        "grpc": {"port": port::PICK_HEALTH, "service": service},
+        "periodSeconds": 5,
+        "failureThreshold": 3,
+    })
 }
 
+fn arguments(wanted: &Wanted) -> Vec<String> {
+    let mut arguments = vec!["picker".to_owned()];
+    let mut set = |flag: &str, value: String| arguments.push(format!("--{flag}={value}"));
+    set("pool-name", wanted.name.clone());
+    set("pool-namespace", wanted.namespace.clone());
+    set("pool-group", POOLS.to_owned());
+    if wanted.backend == Backend::Operator {
+        // Older engines don't tell where their events are.
+        set("events-port", port::EVENTS.to_string());
+        set("replay-port", port::REPLAY.to_string());
+    }
+    set("grpc-port", port::PICK.to_string());
+    set("grpc-health-port", port::PICK_HEALTH.to_string());
+    set("metrics-port", port::METRICS.to_string());
+    arguments
+}
+
+/// HTTP/2 over TLS, as gateways speak it to endpoint pickers: the picker's certificate is its own.
 fn service(wanted: &Wanted, name: &str) -> Value {
     let spec = json!({
         "selector": {"app": name},
@@ -117,7 +92,7 @@ fn service(wanted: &Wanted, name: &str) -> Value {
                 "name": "grpc-ext-proc",
                 "port": port::PICK,
                 "targetPort": "grpc",
-                "appProtocol": "kubernetes.io/h2c",
+                "appProtocol": "http2",
             },
             {"name": "metrics", "port": port::METRICS, "targetPort": "metrics"},
         ],

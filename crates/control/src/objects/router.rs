@@ -2,8 +2,9 @@
 //! API server anything.
 
 use super::{
-    Objects, ROUTER, pod,
-    pod::{get, lifecycle, our_container, our_pod, put},
+    Objects, ROUTER,
+    door::Door,
+    pod::{get, lifecycle, put},
     port,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     spec::{Backend, Mode},
     wanted::{Kv, Wanted},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Serving threads: two keep up with more requests than a fleet of this kind answers.
 const THREADS: &str = "2";
@@ -26,13 +27,21 @@ pub(super) fn add(wanted: &Wanted, settings: &Settings, objects: &mut Objects) {
         "selector": {"app": name},
         "ports": [{"name": "http", "port": port::HTTP, "targetPort": "http"}],
     });
-    put(objects, ROUTER, deployment(wanted, settings, kv, policy));
-    let service = wanted.object(("v1", "Service"), &name, "router", &service);
+    let service = wanted.object(("v1", "Service"), &name, ROUTER, &service);
     put(objects, "router_service", service);
-    put(objects, "router_account", wanted.account(&name, "router"));
-    if kv.doors > 1 {
-        put(objects, "router_budget", wanted.budget(&name, "router"));
-    }
+    let door = Door {
+        component: ROUTER,
+        name: &name,
+        replicas: kv.doors,
+        arguments: arguments(wanted, kv, policy),
+        ports: &[("http", port::ROUTER), ("metrics", port::METRICS)],
+        cpu: THREADS,
+        probes: [get("/ready", "http", 5, 2), get("/health", "http", 20, 5)],
+        lifecycle: Some(lifecycle()),
+        grace_s: 120, // answers that are being streamed may end
+        asks: false,
+    };
+    door.put(wanted, settings, objects);
 }
 
 impl Kv {
@@ -56,46 +65,4 @@ fn arguments(wanted: &Wanted, kv: &Kv, policy: &str) -> Vec<String> {
     }
     set("threads", THREADS.to_owned());
     arguments
-}
-
-fn deployment(wanted: &Wanted, settings: &Settings, kv: &Kv, policy: &str) -> Value {
-    let name = wanted.named("router");
-    let container = json!({
-        "name": "router",
-        "image": settings.onefill_image(),
-        "command": ["onefill"],
-        "args": arguments(wanted, kv, policy),
-        "ports": [
-            {"name": "http", "containerPort": port::ROUTER},
-            {"name": "metrics", "containerPort": port::METRICS},
-        ],
-        // The index takes 1 GiB at most, requests in flight the rest.
-        "resources": {"requests": {"cpu": THREADS, "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
-        "securityContext": our_container(),
-        "lifecycle": lifecycle(),
-        "readinessProbe": get("/ready", "http", 5, 2),
-        "livenessProbe": get("/health", "http", 20, 5),
-    });
-    let mut pod = json!({
-        "serviceAccountName": name,
-        "automountServiceAccountToken": false,
-        "securityContext": our_pod(),
-        // Answers that are being streamed may end.
-        "terminationGracePeriodSeconds": 120,
-        "containers": [container],
-    });
-    pod::pull_secrets(settings, &mut pod);
-    let labels = json!({
-        "app": name,
-        "app.kubernetes.io/name": "onefill",
-        "app.kubernetes.io/instance": wanted.name,
-        "app.kubernetes.io/component": "router",
-    });
-    let spec = json!({
-        "replicas": kv.doors,
-        "selector": {"matchLabels": {"app": name}},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    });
-    wanted.object(("apps/v1", "Deployment"), &name, "router", &spec)
 }

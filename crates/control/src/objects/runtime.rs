@@ -117,8 +117,8 @@ fn tiers(wanted: &Wanted, kv: &Kv) -> Option<Value> {
     let url = match &kv.store {
         Store::None => None,
         Store::External(url) => Some(url.clone()),
-        Store::Managed(_) => {
-            let host = wanted.host(&wanted.named("kvstore"));
+        Store::Managed(managed) => {
+            let host = wanted.store_host(managed);
             Some(format!("lm://{host}:{}", port::LM))
         }
     };

@@ -1,4 +1,5 @@
-//! The store: `onefill store` as a `StatefulSet` of one, its service, volume and who may reach it.
+//! The store: `onefill store` as a `StatefulSet`, its services, volume and who may reach it. Several know
+//! nothing of each other: each engine has one of them, and the engine beyond them is what they share.
 
 use super::{
     Objects, STORE, pod,
@@ -23,6 +24,8 @@ const RECORDS_SHARE: u64 = 16;
 const SPARE_BYTES: u64 = GIB;
 /// File systems keep so much of a volume, one part in this many, for themselves.
 const FILE_SYSTEM_SHARE: u64 = 16;
+/// An engine that was silent for so long may be given another store: the longest that there is.
+const AFFINITY_S: u32 = 86_400;
 
 pub(super) fn add(wanted: &Wanted, settings: &Settings, objects: &mut Objects) {
     let Some((kv, managed)) = wanted.kv.as_ref().and_then(|kv| Some((kv, kv.managed()?))) else {
@@ -32,7 +35,11 @@ pub(super) fn add(wanted: &Wanted, settings: &Settings, objects: &mut Objects) {
     let config = kv.token_secret.as_ref().map(|_| tenants(wanted, &name));
     let set = set(wanted, settings, (kv, managed), config.as_ref());
     put(objects, STORE, set);
-    put(objects, "store_service", service(wanted, &name));
+    put(objects, "store_service", service(wanted, &name, true));
+    if managed.replicas > 1 {
+        let stores = service(wanted, &wanted.named("kvstores"), false);
+        put(objects, "stores_service", stores);
+    }
     put(objects, "store_account", wanted.account(&name, "store"));
     put(objects, "store_budget", wanted.budget(&name, "store"));
     put(objects, "store_policy", policy(wanted, &name));
@@ -67,7 +74,7 @@ fn arguments(wanted: &Wanted, kv: &Kv, managed: &Managed) -> Vec<String> {
     }
     set("admin", format!("0.0.0.0:{}", port::STORE_METRICS));
     set("memory", onefill(managed.memory_bytes));
-    set("policy", managed.policy.to_owned());
+    set("eviction", managed.policy.to_owned());
     set("namespace", managed.namespace.clone());
     set("threads", "4".to_owned());
     if managed.disk_bytes > 0 {
@@ -125,18 +132,13 @@ fn set(
         pod["volumes"] = json!(volumes);
     }
     pod::pull_secrets(settings, &mut pod);
-    let mut metadata = json!({"labels": {
-        "app": name,
-        "app.kubernetes.io/name": "onefill",
-        "app.kubernetes.io/instance": wanted.name,
-        "app.kubernetes.io/component": "store",
-    }});
+    let mut metadata = json!({"labels": wanted.pod_labels(&name, "store")});
     if let Some(config) = config {
         metadata["annotations"] = json!({CONFIG_HASH: config_hash(&[config])});
     }
     let spec = json!({
         "serviceName": name,
-        "replicas": 1,
+        "replicas": managed.replicas,
         "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": metadata, "spec": pod},
     });
@@ -168,17 +170,24 @@ fn resources(managed: &Managed) -> Value {
     })
 }
 
-/// Its address is the pod's own: connections last as long as the engine does.
-fn service(wanted: &Wanted, name: &str) -> Value {
+/// Headless, its addresses are the pods' own: connections last as long as the engine does. Else each
+/// client keeps one pod, for all its connections.
+fn service(wanted: &Wanted, name: &str, headless: bool) -> Value {
     let (door, number) = door(wanted);
-    let spec = json!({
-        "clusterIP": "None",
-        "selector": {"app": name},
+    let mut spec = json!({
+        "selector": {"app": wanted.named("kvstore")},
         "ports": [
             {"name": door, "port": number, "targetPort": door},
             {"name": "metrics", "port": port::STORE_METRICS, "targetPort": "metrics"},
         ],
     });
+    if headless {
+        spec["clusterIP"] = json!("None");
+    } else {
+        spec["sessionAffinity"] = json!("ClientIP");
+        let longest = json!({"clientIP": {"timeoutSeconds": AFFINITY_S}});
+        spec["sessionAffinityConfig"] = longest;
+    }
     wanted.object(("v1", "Service"), name, "store", &spec)
 }
 

@@ -88,6 +88,7 @@ pub(super) fn endpoints<'p>(
                 namespace: pod.namespace.clone(),
                 name: format!("{}-rank-{rank}", pod.name),
                 address: (pod.ip, *port).into(),
+                rank: u16::try_from(rank).unwrap_or(u16::MAX),
                 labels: pod.labels.clone(),
             })
             .collect()

@@ -61,6 +61,7 @@ fn pod(faults: &Faults, table: &Table<'_>) -> Option<Pod> {
         namespace: namespace.unwrap_or_else(|| "default".to_owned()),
         name: name?,
         address: core::net::SocketAddr::new(address?, port?),
+        rank: 0,
         labels,
     })
 }

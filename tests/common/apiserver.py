@@ -1,5 +1,5 @@
 """A Kubernetes API server as far as watchers need one: lists in pages, watches, label and field
-selectors, versions that are too old, groups that are not installed.
+selectors, versions that are too old, groups that are not installed; TLS, service accounts and their roles.
 
 KubernetesEmulator of PyPI's kmock knows neither selectors nor versions, on which watchers rest.
 """
@@ -20,13 +20,28 @@ KINDS = {
 }
 
 
+# A rule of a Role, and the namespace that it is for; "*" is anything.
+EVERYTHING = {"namespace": "*", "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+
+
+def allows(rule, namespace, plural, verb):
+    said = lambda key, word: {word, "*"} & set(rule[key])
+    there = rule["namespace"] in (namespace, "*")
+    return there and said("apiGroups", KINDS[plural][0]) and said("resources", plural) and said("verbs", verb)
+
+
 class ApiServer(http.server.ThreadingHTTPServer):
-    """In memory; `cut` ends all watches, `forget` makes old versions too old."""
+    """In memory; `cut` ends all watches, `forget` makes old versions too old.
+
+    With `tls` (a context) it speaks TLS; with `accounts` (token: rules of its roles) it asks who is there and
+    refuses what no rule allows.
+    """
 
     daemon_threads = True
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, tls=None, accounts=None):
         super().__init__(("127.0.0.1", port), Handler)
+        self.tls, self.accounts, self.refused = tls, accounts, []
         self.changed = threading.Condition()
         self.version, self.oldest, self.epoch = 1, 0, 0
         self.objects, self.history, self.lists, self.watches = {}, [], 0, 0
@@ -39,16 +54,26 @@ class ApiServer(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         pass  # watchers close connections as they like
 
-    def put(self, plural, name, body, **metadata):
+    def get_request(self):
+        connection, address = super().get_request()
+        if self.tls:
+            connection.settimeout(10)
+            connection = self.tls.wrap_socket(connection, server_side=True)
+            connection.settimeout(None)
+        return connection, address
+
+    def put(self, plural, name, body, namespace="default", **metadata):
         group, version, kind = KINDS[plural]
         with self.changed:
             self.version += 1
             old = self.objects.get((plural, name))
-            created = old["metadata"]["creationTimestamp"] if old else f"2026-01-01T00:00:{self.version % 60:02}Z"
+            created = (
+                old["metadata"]["creationTimestamp"] if old else f"2026-01-01T00:00:{self.version % 60:02}Z"
+            )
             made = {
                 "apiVersion": f"{group}/{version}".lstrip("/"), "kind": kind, **body,
                 "metadata": {
-                    "name": name, "namespace": "default", "resourceVersion": str(self.version),
+                    "name": name, "namespace": namespace, "resourceVersion": str(self.version),
                     "uid": f"{plural}-{name}", "creationTimestamp": created, **metadata,
                 },
             }  # fmt: skip
@@ -111,14 +136,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         query = {key: values[0] for key, values in urllib.parse.parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
+        rules = self.rules()
+        if rules is None:
+            return self.reply(401, self.status(401, "Unauthorized"))
         if parts[0] == "apis" and len(parts) == 3:
-            return self.discover(parts[1], parts[2])
+            return self.discover(parts[1], parts[2])  # anybody's who has a name
         plural = parts[-1]
         if plural not in KINDS or "namespaces" not in parts:
             return self.reply(404, self.status(404, "NotFound"))
-        if query.get("watch") in ("1", "true"):
+        namespace = parts[parts.index("namespaces") + 1]
+        verb = "watch" if query.get("watch") in ("1", "true") else "list"
+        if not any(allows(rule, namespace, plural, verb) for rule in rules):
+            self.server.refused.append((namespace, plural, verb))
+            return self.reply(403, self.status(403, "Forbidden"))
+        query["namespace"] = namespace
+        if verb == "watch":
             return self.watch(plural, query)
         self.list(plural, query)
+
+    def rules(self):
+        """What who is there may do; None of somebody unknown."""
+        if self.server.accounts is None:
+            return [EVERYTHING]
+        kind, _, token = self.headers.get("authorization", "").partition(" ")
+        return self.server.accounts.get(token) if kind == "Bearer" else None
 
     def discover(self, group, version):
         found = [
@@ -134,6 +175,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         })  # fmt: skip
 
     def selects(self, query, made):
+        if made["metadata"]["namespace"] != query["namespace"]:
+            return False
         labels = made["metadata"].get("labels", {})
         for pair in filter(None, query.get("labelSelector", "").split(",")):
             key, value = pair.split("=", 1)
