@@ -4,7 +4,7 @@
 //! `raw HOST:PORT NAMESPACE put|get BATCHES BLOCKS BYTES`
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use onefill_wire::client::{Client, ClientConfig, GetBlock, PutBlock};
+use onefill_wire::client::{Client, ClientConfig, GetBlock, PutBlock, WINDOW_BYTES};
 use std::{
     error::Error,
     time::{Duration, Instant},
@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         token: String::new(),
         connect_timeout: WAIT,
         idle_max: 1,
+        window_bytes: WINDOW_BYTES,
     });
     let mut memory: Vec<Vec<u8>> = (0..blocks).map(|block| fill(block, bytes)).collect();
     client.exists(&[b"connect"], false, WAIT)?;

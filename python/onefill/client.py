@@ -71,6 +71,9 @@ def address(url: str) -> str:
     return f"{host}:{parts.port or PORT}"
 
 
-def connect(url: str, namespace: str, token: str = "", threads: int = 2) -> _native.Client:
-    """A client of the store at `url` whose keys mean something within `namespace` only."""
-    return _native.Client(address(url), namespace, token, threads=threads)
+def connect(
+    url: str, namespace: str, token: str = "", threads: int = 2, window: bool = True
+) -> _native.Client:
+    """A client of the store at `url` whose keys mean something within `namespace` only. With `window` it
+    shares memory with a store on this machine."""
+    return _native.Client(address(url), namespace, token, threads=threads, window=window)

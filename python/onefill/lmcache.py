@@ -31,11 +31,12 @@ class OnefillConnector:
         lookup_timeout_ms: int = 500,
         transfer_timeout_ms: int = 10_000,
         threads: int = 4,
+        window: bool = True,
     ):
         if not namespace:
             raise ValueError("namespace must name what LMCache's keys leave out: weights, KV dtype, layout")
         token = os.environ[token_env] if token_env else ""
-        self.client = connect(url, namespace, token, threads)
+        self.client = connect(url, namespace, token, threads, window)
         self.puts: set[int] = set()  # tickets of stores on their way
         self.lookup_s, self.transfer_s = lookup_timeout_ms / 1000, transfer_timeout_ms / 1000
 

@@ -66,7 +66,8 @@ class OnefillRemote(RemoteConnector):
         self.transfer_s = words.get("onefill_transfer_timeout_ms", 5000) / 1000
         token = os.environ[words["onefill_token_env"]] if words.get("onefill_token_env") else ""
         namespace = f"{words['onefill_namespace']}-{self._layout()}"
-        self.calls = Calls(connect(words["onefill_url"], namespace, token, threads=4), loop)
+        window = words.get("onefill_window", True)
+        self.calls = Calls(connect(words["onefill_url"], namespace, token, threads=4, window=window), loop)
         self.client = self.calls.client
 
     def _layout(self) -> str:

@@ -29,6 +29,7 @@ class Settings:
     store_queue_bytes: int = 256 << 20
     ttl_s: float | None = None
     threads: int = 2
+    window: bool = True  # share memory with a store on the same machine
 
     @classmethod
     def parse(cls, words: Mapping[str, Any]) -> Settings:
@@ -51,6 +52,8 @@ class Settings:
         threads = words.get("threads", 1)
         if not isinstance(threads, int) or not 1 <= threads <= THREADS_MAX:
             faults.append(f"threads must be 1 to {THREADS_MAX}, not {threads!r}")
+        if not isinstance(words.get("window", True), bool):
+            faults.append(f"window must be true or false, not {words['window']!r}")
         if (env := words.get("token_env")) and env not in os.environ:
             faults.append(f"token_env names {env}, which is not set")
         if faults:

@@ -7,7 +7,7 @@ use crate::{
     lane::Lane,
     watch::Watch,
 };
-use onefill_wire::client::{Client as Wire, ClientConfig, ClientError};
+use onefill_wire::client::{Client as Wire, ClientConfig, ClientError, WINDOW_BYTES};
 use parking_lot::Mutex;
 use pyo3::{
     Bound, PyResult, Python,
@@ -68,10 +68,17 @@ pub struct Client {
 
 #[pymethods]
 impl Client {
-    /// `threads` for loads and as many for stores: connections at once.
+    /// `threads` for loads and as many for stores: connections at once. With `window` each of them
+    /// shares memory with a store on this machine.
     #[new]
-    #[pyo3(signature = (address, namespace, token="", *, threads=2))]
-    fn new(address: String, namespace: String, token: &str, threads: usize) -> PyResult<Self> {
+    #[pyo3(signature = (address, namespace, token="", *, threads=2, window=true))]
+    fn new(
+        address: String,
+        namespace: String,
+        token: &str,
+        threads: usize,
+        window: bool,
+    ) -> PyResult<Self> {
         if threads == 0 || threads > 64 {
             return Err(PyValueError::new_err("threads must be 1 to 64"));
         }
@@ -81,6 +88,7 @@ impl Client {
             token: token.to_owned(),
             connect_timeout: CONNECT,
             idle_max: 2 * threads + 1,
+            window_bytes: if window { WINDOW_BYTES } else { 0 },
         };
         let shared = Arc::new(Shared {
             wire: Wire::new(config),
@@ -193,6 +201,12 @@ impl Client {
     #[getter]
     fn reachable(&self) -> bool {
         self.shared.watch.is_reachable()
+    }
+
+    /// Connections that came to share memory with the store so far; 0: all bytes went through sockets.
+    #[getter]
+    fn windows(&self) -> usize {
+        self.shared.wire.windows()
     }
 
     /// Ends the threads; what waits still gets its outcome.

@@ -8,6 +8,7 @@ BAD = {
     "token_env": "ONEFILL_NO_SUCH",
     "load_when": "never",
     "threads": 0,
+    "window": "no",
 }
 
 

@@ -1,7 +1,9 @@
 //! The native client against a store on loopback.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use onefill_store::{Config, Listener, Speaks, StoreConfig, door::NativeOptions};
+mod window;
+
+use onefill_store::{Config, Listener, Speaks, StoreConfig, WindowsAt, door::NativeOptions};
 use onefill_wire::{
     client::{Client, ClientConfig, ClientError, GetBlock, PutBlock},
     native::Verdict,
@@ -24,6 +26,10 @@ struct Running {
 
 impl Running {
     fn start(socket: TcpListener, options: NativeOptions) -> Self {
+        Self::with(socket, options, WindowsAt::Here)
+    }
+
+    fn with(socket: TcpListener, options: NativeOptions, windows: WindowsAt) -> Self {
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let config = Config {
@@ -35,6 +41,7 @@ impl Running {
             connections_max: 64,
             drain: WAIT,
             admins: onefill_store::Admins::Nobody,
+            windows,
         };
         let listener = Listener {
             socket,
@@ -85,6 +92,7 @@ fn client(address: SocketAddr, namespace: &str, token: &str) -> Client {
         token: token.into(),
         connect_timeout: Duration::from_secs(5),
         idle_max: 8,
+        window_bytes: 0,
     })
 }
 
