@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         window_bytes: WINDOW_BYTES,
     });
     let mut memory: Vec<Vec<u8>> = (0..blocks).map(|block| fill(block, bytes)).collect();
-    client.exists(&[b"connect"], false, WAIT)?;
+    // Connected, with memory shared, before the clock starts.
+    let connect = ["connect".to_owned()];
+    put(&client, &connect, &memory[..1])?;
+    get(&client, &connect, &mut memory[..1])?;
     let start = Instant::now();
     for batch in 0..batches {
         let keys: Vec<String> = (0..blocks)

@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn bytes_flow_through_a_window(
         window in flow::WINDOW_MIN..300_000,
-        blocks in proptest::collection::vec(0usize..400_000, 1..6),
+        blocks in proptest::collection::vec(0usize..300_000, 1..4),
         turns in proptest::collection::vec(any::<bool>(), 1..50),
     ) {
         let (mut sender, mut taker) = (flow::Sender::new(window), flow::Taker::new(window));
