@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         address: address.clone(),
         namespace: namespace.clone(),
         token: String::new(),
+        tls: None,
         connect_timeout: WAIT,
         idle_max: 1,
         window_bytes: WINDOW_BYTES,

@@ -18,7 +18,7 @@ from concurrent.futures import TimeoutError as LateError
 
 from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
 
-from onefill.client import Client, Outcome, connect
+from onefill.client import Client, Outcome, Tls, connect
 
 GRACE_S = 1.0  # past a call's deadline its outcome is on its way
 
@@ -67,7 +67,9 @@ class OnefillRemote(RemoteConnector):
         token = os.environ[words["onefill_token_env"]] if words.get("onefill_token_env") else ""
         namespace = f"{words['onefill_namespace']}-{self._layout()}"
         window = words.get("onefill_window", True)
-        self.calls = Calls(connect(words["onefill_url"], namespace, token, threads=4, window=window), loop)
+        tls = Tls(*(words.get(f"onefill_tls_{each}") for each in ("authorities", "certificate", "key")))
+        client = connect(words["onefill_url"], namespace, token, threads=4, window=window, tls=tls)
+        self.calls = Calls(client, loop)
         self.client = self.calls.client
 
     def _layout(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from onefill.client import address
+from onefill.client import Tls, address
 
 LOAD_WHEN = ("quicker", "always")
 THREADS_MAX = 64
@@ -30,6 +30,9 @@ class Settings:
     ttl_s: float | None = None
     threads: int = 2
     window: bool = True  # share memory with a store on the same machine
+    tls_authorities: str | None = None  # None: the system's
+    tls_certificate: str | None = None
+    tls_key: str | None = None
 
     @classmethod
     def parse(cls, words: Mapping[str, Any]) -> Settings:
@@ -41,6 +44,8 @@ class Settings:
         else:
             try:
                 address(str(words["url"]))
+                files = [words.get(f"tls_{each}") for each in ("authorities", "certificate", "key")]
+                Tls(*files).files(str(words["url"]))
             except ValueError as error:
                 faults.append(str(error))
         for word, value in words.items():
@@ -59,6 +64,10 @@ class Settings:
         if faults:
             raise ValueError("OnefillTier: " + "; ".join(faults))
         return cls(**words)
+
+    @property
+    def tls(self) -> Tls:
+        return Tls(self.tls_authorities, self.tls_certificate, self.tls_key)
 
     @property
     def token(self) -> str:

@@ -28,7 +28,7 @@ const LAW: [(&str, &[&str], bool); 20] = [
     ),
     ("onefill-engine", &["kv", "events", "prompt"], true),
     ("onefill-window", &[], true),
-    ("onefill-wire", &["window"], false),
+    ("onefill-wire", &["window"], true),
     ("onefill-evict", &[], false),
     ("onefill-store", &["window", "wire", "evict"], true),
     ("onefill-remote", &["store"], true),

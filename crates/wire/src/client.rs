@@ -14,8 +14,11 @@ mod breaker;
 mod connection;
 mod error;
 mod pool;
+mod stream;
+mod tls;
 mod transfer;
 mod window;
 
 pub use error::ClientError;
 pub use pool::{Client, ClientConfig, GetBlock, PutBlock, WINDOW_BYTES};
+pub use tls::{Tls, TlsError, TlsFiles};

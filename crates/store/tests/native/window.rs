@@ -27,6 +27,7 @@ fn client(store: &Running, window_bytes: usize) -> Client {
         address: store.address.to_string(),
         namespace: String::new(),
         token: String::new(),
+        tls: None,
         connect_timeout: WAIT,
         idle_max: 8,
         window_bytes,
@@ -364,7 +365,7 @@ fn what_was_checked_is_what_is_kept() {
     let sum = XxHash3_128::oneshot(&bytes);
     let reader = client(&store, 0);
     let mut kept = 0;
-    for turn in 0..200u8 {
+    for turn in 0..60u8 {
         let mut hand = Hand::new(&store);
         hand.window.write(0, &bytes).unwrap();
         hand.put(&[turn], size as u64);

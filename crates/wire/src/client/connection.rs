@@ -1,6 +1,6 @@
 //! One connection: frames out, frames in, all before a deadline.
 
-use super::{ClientError, window};
+use super::{ClientError, stream::Stream, tls::Tls, window};
 use crate::native::{HEADER_LEN, Header, Hello, Op, Reader, Status, Table, Welcome};
 use onefill_window::Window;
 use std::{
@@ -20,7 +20,7 @@ const READS: usize = 0;
 const WRITES: usize = 1;
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// How long reads and writes wait for the socket, as it was told last.
     patience: [Option<Duration>; 2],
     request: u64,
@@ -38,14 +38,14 @@ pub(super) struct Answer {
 impl Connection {
     /// Connects, and says who comes.
     pub(super) fn open(
-        address: &str,
+        (address, tls): (&str, Option<&Tls>),
         hello: &Hello<'_>,
         deadline: Instant,
     ) -> Result<Self, ClientError> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let mut found = None;
-        for address in address.to_socket_addrs().map_err(ClientError::Io)? {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
+        for resolved in address.to_socket_addrs().map_err(ClientError::Io)? {
+            match TcpStream::connect_timeout(&resolved, left(deadline)?) {
                 Ok(stream) => {
                     found = Some(stream);
                     break;
@@ -54,8 +54,9 @@ impl Connection {
             }
         }
         // A connection that takes too long is one that can't be had: the caller rests then.
-        let stream = found.ok_or(ClientError::Io(last))?;
-        stream.set_nodelay(true)?;
+        let socket = found.ok_or(ClientError::Io(last))?;
+        socket.set_nodelay(true)?;
+        let stream = Stream::new(socket, address, tls)?;
         let mut connection = Self {
             stream,
             patience: [None; 2],
@@ -139,7 +140,13 @@ impl Connection {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        loop {
+            match self.stream.flush() {
+                Ok(()) => return Ok(()),
+                Err(error) if is_no_end(&error) => self.wait_for(WRITES, deadline)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Reads the answer's header and table; blocks may follow.
@@ -208,8 +215,8 @@ impl Connection {
             return Ok(());
         }
         match what {
-            READS => self.stream.set_read_timeout(Some(left))?,
-            _ => self.stream.set_write_timeout(Some(left))?,
+            READS => self.stream.socket().set_read_timeout(Some(left))?,
+            _ => self.stream.socket().set_write_timeout(Some(left))?,
         }
         self.patience[what] = Some(left);
         Ok(())

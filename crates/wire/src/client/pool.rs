@@ -1,6 +1,6 @@
 //! Calls.
 
-use super::{ClientError, breaker::Breaker, connection::Connection, transfer};
+use super::{ClientError, breaker::Breaker, connection::Connection, tls::Tls, transfer};
 use crate::native::{Hello, ITEMS_MAX, LEASE, Op, Table, Verdict};
 use onefill_window::Window;
 use parking_lot::Mutex;
@@ -28,6 +28,8 @@ pub struct ClientConfig {
     pub namespace: String,
     /// What proves who comes; empty where nobody asks.
     pub token: String,
+    /// Blocks and words travel over TLS, where this is set.
+    pub tls: Option<Tls>,
     /// Longest time for a connection to come about.
     pub connect_timeout: Duration,
     /// Connections that are kept for the next call.
@@ -250,7 +252,8 @@ impl Client {
             token: self.config.token.as_bytes(),
         };
         let deadline = deadline.min(now + self.config.connect_timeout);
-        let opened = Connection::open(&self.config.address, &hello, deadline);
+        let place = (self.config.address.as_str(), self.config.tls.as_ref());
+        let opened = Connection::open(place, &hello, deadline);
         let mut breaker = self.breaker.lock();
         match &opened {
             Ok(_) => breaker.reached(),
