@@ -136,7 +136,7 @@ def mine(store, namespace, batches, blocks, nbytes, window=True):
     client.put([b"connect"], memory[:1])
     client.get([b"connect"], [bytearray(nbytes)])
     shared = client.client.windows
-    assert shared == (2 if window else 0), f"{shared} of two connections share memory"
+    assert (shared > 0) == window, f"{shared} connections share memory"
     rates = []
     for call in (client.put, client.get):
         start = time.perf_counter()
@@ -187,7 +187,7 @@ PROMISES = [  # of the Python client: what, beside whom, how many times as fast
     ("PUT", "rust", 0.9),
     ("GET", "rust", 0.9),
     ("GET", "redis-py", 3),
-    ("PUT", "redis-py", 0.9),  # both send as fast as the kernel copies
+    ("PUT", "redis-py", 2),  # through shared memory, each byte copied and hashed on either side
 ]
 
 

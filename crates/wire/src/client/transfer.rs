@@ -13,7 +13,7 @@ use std::time::Instant;
 use twox_hash::XxHash3_128;
 
 /// Bytes that are hashed as soon as they are copied: they are in the processor's nearest cache.
-const STEP: usize = 32 << 10;
+const STEP: usize = 16 << 10;
 /// A request of fewer bytes than this, or of blocks that are on average smaller than [`BLOCK_MIN`], goes
 /// through the socket: the messages about pieces would cost more than they save.
 const REQUEST_MIN: usize = 64 << 10;

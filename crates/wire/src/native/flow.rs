@@ -10,9 +10,9 @@ pub const WINDOW_MIN: usize = 64 << 10;
 /// Largest window. More would only leave the processor's cache.
 pub const WINDOW_MAX: usize = 64 << 20;
 /// Pieces that a full window holds at least: while one is copied in, another is copied out.
-const PIECES: usize = 8;
-/// Longest piece: both ends have it in the processor's cache.
-const PIECE_MAX: usize = 512 << 10;
+const PIECES: usize = 4;
+/// Longest piece: both ends have it in the processor's cache. Half as long ones cost a tenth more time.
+const PIECE_MAX: usize = 1 << 20;
 /// Credit is given for this part of a window at once, so that few messages say it.
 const CREDITS: u64 = 4;
 
