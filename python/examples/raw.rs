@@ -4,7 +4,7 @@
 //! `raw HOST:PORT NAMESPACE put|get BATCHES BLOCKS BYTES`
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use onefill_wire::client::{Client, ClientConfig, GetBlock, PutBlock};
+use onefill_wire::client::{Client, ClientConfig, GetBlock, PutBlock, WINDOW_BYTES};
 use std::{
     error::Error,
     time::{Duration, Instant},
@@ -23,11 +23,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         address: address.clone(),
         namespace: namespace.clone(),
         token: String::new(),
+        tls: None,
         connect_timeout: WAIT,
         idle_max: 1,
+        window_bytes: WINDOW_BYTES,
     });
     let mut memory: Vec<Vec<u8>> = (0..blocks).map(|block| fill(block, bytes)).collect();
-    client.exists(&[b"connect"], false, WAIT)?;
+    // Connected, with memory shared, before the clock starts.
+    let connect = ["connect".to_owned()];
+    put(&client, &connect, &memory[..1])?;
+    get(&client, &connect, &mut memory[..1])?;
     let start = Instant::now();
     for batch in 0..batches {
         let keys: Vec<String> = (0..blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -60,17 +61,48 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Tls:
+    """PEM files towards a store at an onefills:// URL."""
+
+    authorities: str | None = None  # None: the system's
+    certificate: str | None = None  # shown to the store, with its key
+    key: str | None = None
+
+    def files(self, url: str) -> tuple[str | None, tuple[str, str] | None] | None:
+        """As the native client takes them; None without TLS. ValueError says what is wrong."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if urlsplit(url).scheme == "onefills":
+            return self.authorities, (self.certificate, self.key) if self.certificate else None
+        if self != Tls():
+            raise ValueError("tls_* are for a url that begins with onefills://")
+        return None
+
+
+NO_TLS = Tls()
+
+
 def address(url: str) -> str:
-    """HOST:PORT of onefill://HOST[:PORT]; ValueError says what is wrong."""
+    """HOST:PORT of onefill://HOST[:PORT], or of onefills:// (TLS); ValueError says what is wrong."""
     parts = urlsplit(url)
-    if parts.scheme != "onefill" or not parts.hostname:
-        raise ValueError(f"url must be onefill://HOST:PORT, not {url!r}")
+    if parts.scheme not in ("onefill", "onefills") or not parts.hostname:
+        raise ValueError(f"url must be onefill://HOST:PORT or onefills://HOST:PORT, not {url!r}")
     if parts.username or parts.password or parts.path.strip("/") or parts.query:
         raise ValueError("url takes host and port only: a token comes from token_env")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{host}:{parts.port or PORT}"
 
 
-def connect(url: str, namespace: str, token: str = "", threads: int = 2) -> _native.Client:
-    """A client of the store at `url` whose keys mean something within `namespace` only."""
-    return _native.Client(address(url), namespace, token, threads=threads)
+def connect(
+    url: str,
+    namespace: str,
+    token: str = "",
+    threads: int = 2,
+    window: bool = True,
+    tls: Tls = NO_TLS,
+) -> _native.Client:
+    """A client of the store at `url` whose keys mean something within `namespace` only. With `window` it
+    shares memory with a store on this machine."""
+    files = tls.files(url)
+    return _native.Client(address(url), namespace, token, threads=threads, window=window, tls=files)

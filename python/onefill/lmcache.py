@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from onefill.client import Outcome, connect
+from onefill.client import Outcome, Tls, connect
 
 Completion = tuple[int, bool, str, list[bool]]
 
@@ -31,11 +31,16 @@ class OnefillConnector:
         lookup_timeout_ms: int = 500,
         transfer_timeout_ms: int = 10_000,
         threads: int = 4,
+        window: bool = True,
+        tls_authorities: str | None = None,
+        tls_certificate: str | None = None,
+        tls_key: str | None = None,
     ):
         if not namespace:
             raise ValueError("namespace must name what LMCache's keys leave out: weights, KV dtype, layout")
         token = os.environ[token_env] if token_env else ""
-        self.client = connect(url, namespace, token, threads)
+        tls = Tls(tls_authorities, tls_certificate, tls_key)
+        self.client = connect(url, namespace, token, threads, window, tls)
         self.puts: set[int] = set()  # tickets of stores on their way
         self.lookup_s, self.transfer_s = lookup_timeout_ms / 1000, transfer_timeout_ms / 1000
 

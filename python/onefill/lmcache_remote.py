@@ -18,7 +18,7 @@ from concurrent.futures import TimeoutError as LateError
 
 from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
 
-from onefill.client import Client, Outcome, connect
+from onefill.client import Client, Outcome, Tls, connect
 
 GRACE_S = 1.0  # past a call's deadline its outcome is on its way
 
@@ -66,7 +66,10 @@ class OnefillRemote(RemoteConnector):
         self.transfer_s = words.get("onefill_transfer_timeout_ms", 5000) / 1000
         token = os.environ[words["onefill_token_env"]] if words.get("onefill_token_env") else ""
         namespace = f"{words['onefill_namespace']}-{self._layout()}"
-        self.calls = Calls(connect(words["onefill_url"], namespace, token, threads=4), loop)
+        window = words.get("onefill_window", True)
+        tls = Tls(*(words.get(f"onefill_tls_{each}") for each in ("authorities", "certificate", "key")))
+        client = connect(words["onefill_url"], namespace, token, threads=4, window=window, tls=tls)
+        self.calls = Calls(client, loop)
         self.client = self.calls.client
 
     def _layout(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from onefill.client import address
+from onefill.client import Tls, address
 
 LOAD_WHEN = ("quicker", "always")
 THREADS_MAX = 64
@@ -29,6 +29,10 @@ class Settings:
     store_queue_bytes: int = 256 << 20
     ttl_s: float | None = None
     threads: int = 2
+    window: bool = True  # share memory with a store on the same machine
+    tls_authorities: str | None = None  # None: the system's
+    tls_certificate: str | None = None
+    tls_key: str | None = None
 
     @classmethod
     def parse(cls, words: Mapping[str, Any]) -> Settings:
@@ -40,6 +44,8 @@ class Settings:
         else:
             try:
                 address(str(words["url"]))
+                files = [words.get(f"tls_{each}") for each in ("authorities", "certificate", "key")]
+                Tls(*files).files(str(words["url"]))
             except ValueError as error:
                 faults.append(str(error))
         for word, value in words.items():
@@ -51,11 +57,17 @@ class Settings:
         threads = words.get("threads", 1)
         if not isinstance(threads, int) or not 1 <= threads <= THREADS_MAX:
             faults.append(f"threads must be 1 to {THREADS_MAX}, not {threads!r}")
+        if not isinstance(words.get("window", True), bool):
+            faults.append(f"window must be true or false, not {words['window']!r}")
         if (env := words.get("token_env")) and env not in os.environ:
             faults.append(f"token_env names {env}, which is not set")
         if faults:
             raise ValueError("OnefillTier: " + "; ".join(faults))
         return cls(**words)
+
+    @property
+    def tls(self) -> Tls:
+        return Tls(self.tls_authorities, self.tls_certificate, self.tls_key)
 
     @property
     def token(self) -> str:

@@ -7,7 +7,7 @@ use crate::{
     lane::Lane,
     watch::Watch,
 };
-use onefill_wire::client::{Client as Wire, ClientConfig, ClientError};
+use onefill_wire::client::{Client as Wire, ClientConfig, ClientError, TlsFiles, WINDOW_BYTES};
 use parking_lot::Mutex;
 use pyo3::{
     Bound, PyResult, Python,
@@ -16,6 +16,7 @@ use pyo3::{
     types::{PyList, PyListMethods as _},
 };
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +29,9 @@ use std::{
 const CONNECT: Duration = Duration::from_millis(1000);
 /// Longest deadline: an hour is no deadline any more.
 const WAIT_MAX_S: f64 = 3600.0;
+
+/// Authorities; certificate and key.
+type Files = (Option<PathBuf>, Option<(PathBuf, PathBuf)>);
 
 /// What came of a call: one answer for each key, in the order of the keys.
 #[pyclass(frozen, get_all, module = "onefill._native")]
@@ -68,19 +72,39 @@ pub struct Client {
 
 #[pymethods]
 impl Client {
-    /// `threads` for loads and as many for stores: connections at once.
+    /// `threads` for loads and as many for stores: connections at once. With `window` each of them
+    /// shares memory with a store on this machine. `tls` is files: authorities (none: the system's), and
+    /// certificate and key to show (none: nothing is shown).
     #[new]
-    #[pyo3(signature = (address, namespace, token="", *, threads=2))]
-    fn new(address: String, namespace: String, token: &str, threads: usize) -> PyResult<Self> {
+    #[pyo3(signature = (address, namespace, token="", *, threads=2, window=true, tls=None))]
+    fn new(
+        address: String,
+        namespace: String,
+        token: &str,
+        threads: usize,
+        window: bool,
+        tls: Option<Files>,
+    ) -> PyResult<Self> {
         if threads == 0 || threads > 64 {
             return Err(PyValueError::new_err("threads must be 1 to 64"));
         }
+        let tls = tls.map(|(authorities, identity)| {
+            let files = TlsFiles {
+                authorities,
+                identity,
+            };
+            files
+                .read()
+                .map_err(|fault| PyValueError::new_err(fault.to_string()))
+        });
         let config = ClientConfig {
             address,
             namespace,
             token: token.to_owned(),
+            tls: tls.transpose()?,
             connect_timeout: CONNECT,
             idle_max: 2 * threads + 1,
+            window_bytes: if window { WINDOW_BYTES } else { 0 },
         };
         let shared = Arc::new(Shared {
             wire: Wire::new(config),
@@ -193,6 +217,12 @@ impl Client {
     #[getter]
     fn reachable(&self) -> bool {
         self.shared.watch.is_reachable()
+    }
+
+    /// Connections that came to share memory with the store so far; 0: all bytes went through sockets.
+    #[getter]
+    fn windows(&self) -> usize {
+        self.shared.wire.windows()
     }
 
     /// Ends the threads; what waits still gets its outcome.

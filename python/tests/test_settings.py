@@ -8,6 +8,7 @@ BAD = {
     "token_env": "ONEFILL_NO_SUCH",
     "load_when": "never",
     "threads": 0,
+    "window": "no",
 }
 
 
@@ -20,6 +21,15 @@ class SettingsTest(unittest.TestCase):
 
     def test_url_is_enough(self):
         self.assertEqual(Settings.parse({"url": "onefill://127.0.0.1"}).load_timeout_ms, 2000)
+
+    def test_tls_goes_with_its_scheme_and_a_certificate_with_its_key(self):
+        words = {"url": "onefills://h", "tls_certificate": "c", "tls_key": "k"}
+        settings = Settings.parse(words)
+        self.assertEqual(settings.tls.files(settings.url), (None, ("c", "k")))
+        for wrong in ({"tls_key": None}, {"url": "onefill://h"}):
+            with self.assertRaises(ValueError):
+                Settings.parse({**words, **wrong})
+        self.assertIsNone(Settings.parse({"url": "onefill://h"}).tls.files("onefill://h"))
 
     def test_a_password_in_the_url_is_refused(self):
         with self.assertRaises(ValueError):

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A crate, the crates of ours it may depend on, and whether it may do IO.
-const LAW: [(&str, &[&str], bool); 19] = [
+const LAW: [(&str, &[&str], bool); 20] = [
     ("onefill-kv", &[], false),
     ("onefill-events", &["kv"], false),
     ("onefill-index", &["kv"], false),
@@ -27,9 +27,10 @@ const LAW: [(&str, &[&str], bool); 19] = [
         true,
     ),
     ("onefill-engine", &["kv", "events", "prompt"], true),
-    ("onefill-wire", &[], false),
+    ("onefill-window", &[], true),
+    ("onefill-wire", &["window"], true),
     ("onefill-evict", &[], false),
-    ("onefill-store", &["wire", "evict"], true),
+    ("onefill-store", &["window", "wire", "evict"], true),
     ("onefill-remote", &["store"], true),
     (
         "onefill-plan",

@@ -13,7 +13,7 @@ use file::{Door, File};
 use onefill_evict::Choice;
 use onefill_remote::{Place, PlaceError};
 use onefill_store::{
-    Admins, Config, Listener, Speaks, StoreConfig, Tls, TlsFiles,
+    Admins, Config, Listener, Speaks, StoreConfig, Tls, TlsFiles, WindowsAt,
     disk::DiskConfig,
     door::{NativeOptions, Profile, RespOptions},
     remote::RemoteConfig,
@@ -84,6 +84,10 @@ pub(crate) struct Arguments {
     /// Connections at once
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     connections_max: usize,
+    /// Where native clients on this machine are handed memory to share: `here` (whoever shares the
+    /// network namespace), a folder (whoever has it too), or `none`
+    #[arg(long, value_name = "here|FOLDER|none", default_value = "here", value_parser = windows)]
+    windows: WindowsAt,
     /// Certificate chain of all doors, PEM; without one they speak plainly
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -140,6 +144,15 @@ fn choice(text: &str) -> Result<Choice, String> {
         .ok_or_else(|| "expected density, lru or s3-fifo".to_owned())
 }
 
+fn windows(text: &str) -> Result<WindowsAt, String> {
+    match text {
+        "here" => Ok(WindowsAt::Here),
+        "none" => Ok(WindowsAt::Nowhere),
+        folder if Path::new(folder).is_dir() => Ok(WindowsAt::Folder(folder.into())),
+        _ => Err("expected here, none, or a folder that exists".to_owned()),
+    }
+}
+
 fn profile(text: &str) -> Result<Profile, String> {
     match text {
         "auto" => Ok(Profile::Auto),
@@ -187,6 +200,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         connections_max: arguments.connections_max,
         drain: Duration::from_secs(10),
         admins,
+        windows: arguments.windows.clone(),
     };
     let file = arguments.config.as_deref().map(file::read).transpose();
     let folder = arguments.config.as_deref().and_then(Path::parent);

@@ -6,7 +6,12 @@ mod verify;
 
 pub use blocks::written;
 
-use crate::{door::is_same, metrics, serve::Connections, store::Store};
+use crate::{
+    door::is_same,
+    metrics,
+    serve::{Connections, Windows},
+    store::Store,
+};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
@@ -28,6 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Pages {
     pub(crate) store: Arc<Store>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) windows: Arc<Windows>,
     pub(crate) admins: Admins,
     pub(crate) shutdown: CancellationToken,
 }
@@ -103,7 +109,7 @@ async fn answer(request: Request<Incoming>, pages: &Pages) -> Answer {
     match request.uri().path() {
         "/metrics" if is_read => text(
             StatusCode::OK,
-            metrics::text(&pages.store, &pages.connections),
+            metrics::text(&pages.store, &pages.connections, &pages.windows),
         ),
         "/health" if is_read => text(StatusCode::OK, "ok\n"),
         "/ready" if is_read && pages.shutdown.is_cancelled() => {

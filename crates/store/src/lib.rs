@@ -27,5 +27,5 @@ mod store;
 pub use admin::{Admins, written};
 pub use ledger::{Counter, Door, Ledger, Refusal};
 pub use namespace::{NAMESPACES_MAX, Namespace, NamespaceId, Namespaces};
-pub use serve::{Config, Connections, Listener, Speaks, Tls, TlsError, TlsFiles, run};
+pub use serve::{Config, Connections, Listener, Speaks, Tls, TlsError, TlsFiles, WindowsAt, run};
 pub use store::{KEY_MAX, OpenError, Sound, Stat, Store, StoreConfig, View};

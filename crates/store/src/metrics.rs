@@ -3,19 +3,23 @@
 use crate::{
     catalog::Gone,
     ledger::{Counter, Door, Ledger, Refusal},
-    serve::Connections,
+    serve::{Connections, Windows},
     store::Store,
 };
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    sync::atomic::Ordering,
+};
 
 /// Everything, as text.
 #[must_use]
-pub(crate) fn text(store: &Store, connections: &Connections) -> String {
+pub(crate) fn text(store: &Store, connections: &Connections, shared: &Windows) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     tiers(&mut page, store);
     disk(&mut page, store);
     remote(&mut page, store);
     doors(&mut page, connections);
+    windows(&mut page, shared);
     namespaces(&mut page, store);
     ledgers(&mut page, store);
     page.0
@@ -189,6 +193,38 @@ fn doors(page: &mut Page, connections: &Connections) {
     );
     for (fault, count) in connections.faults() {
         page.sample(name, &[("fault", fault)], count.get());
+    }
+}
+
+fn windows(page: &mut Page, windows: &Windows) {
+    let stat = &windows.stat;
+    let bytes = stat.bytes.load(Ordering::Relaxed);
+    page.gauge(
+        "onefill_store_window_bytes",
+        "Bytes shared with clients on this machine, beside those for blocks",
+        bytes,
+    );
+    let counters = [
+        (
+            "windows",
+            "Connections that came to share memory",
+            &stat.handed,
+        ),
+        (
+            "windows_refused",
+            "Those that would have, had there been room",
+            &stat.refused,
+        ),
+        (
+            "windows_missed",
+            "Those that could not: another machine, or no common folder",
+            &stat.missed,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        let name = format!("onefill_store_{name}_total");
+        page.family(&name, "counter", help);
+        page.sample(&name, &[], counter.get());
     }
 }
 

@@ -6,9 +6,12 @@
 mod connections;
 mod threads;
 mod tls;
+mod windows;
 
 pub use connections::Connections;
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use windows::WindowsAt;
+pub(crate) use windows::{Promise, Windows};
 
 use crate::{
     admin::{self, Admins, Pages},
@@ -17,7 +20,7 @@ use crate::{
     store::{Store, StoreConfig, View},
 };
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
-use threads::{Guest, Threads};
+use threads::{Crew, Guest, Threads};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +42,8 @@ pub struct Config {
     pub drain: Duration,
     /// Who may ask for more than figures at the admin address.
     pub admins: Admins,
+    /// Where native clients on this machine are handed memory to share.
+    pub windows: WindowsAt,
 }
 
 /// Which protocol a listener speaks.
@@ -88,7 +93,15 @@ pub async fn run(
 ) -> io::Result<()> {
     let store = Store::open(&config.store).map_err(io::Error::other)?;
     let connections = Arc::new(Connections::new(config.connections_max));
-    let threads = Threads::start(&config, &connections, &shutdown)?;
+    let windows = Windows::open(&config.windows, config.store.memory_bytes)?;
+    tokio::spawn(Arc::clone(&windows).serve(shutdown.clone()));
+    let crew = Crew {
+        connections: Arc::clone(&connections),
+        windows: Arc::clone(&windows),
+        shutdown: shutdown.clone(),
+        drain: config.drain,
+    };
+    let threads = Threads::start(config.threads, &crew)?;
     for listener in listeners {
         let opened = store
             .namespaces()
@@ -111,6 +124,7 @@ pub async fn run(
         let pages = Pages {
             store: Arc::clone(&store),
             connections: Arc::clone(&connections),
+            windows: Arc::clone(&windows),
             admins: config.admins.clone(),
             shutdown: shutdown.clone(),
         };

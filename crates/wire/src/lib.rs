@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod lm;
 pub mod native;
 pub mod resp;

@@ -52,7 +52,14 @@ class OnefillTier(SecondaryTierManager):
         words.pop("locality", None)
         self.settings = settings = Settings.parse(words)
         self.namespace = settings.namespace or self._identity(offloading_spec).namespace()
-        self.client = connect(settings.url, self.namespace, settings.token, settings.threads)
+        self.client = connect(
+            settings.url,
+            self.namespace,
+            settings.token,
+            settings.threads,
+            settings.window,
+            settings.tls,
+        )
         self.bytes = primary_kv_view.cast("B")
         self.chunk_tokens = min(offloading_spec.tokens_per_block) * offloading_spec.blocks_per_chunk
         self.judge = Judge(self.chunk_tokens, self.block_size_bytes, settings)

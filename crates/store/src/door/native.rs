@@ -1,17 +1,28 @@
 //! Our own protocol: see [`onefill_wire::native`].
 
+mod through;
+
 use super::{Conn, DoorError, secret::is_same};
 use crate::{
     catalog::{Condition, Gone, Inserted, Put, Stored},
     ledger::{Door, Refusal},
+    memory::Draft,
+    serve::{Promise, Windows},
     store::View,
 };
 use futures_util::future::join_all;
+use onefill_window::Window;
 use onefill_wire::native::{
-    GetReply, HEADER_LEN, Header, ITEMS_MAX, LEASE, NativeError, Op, PutItem, Reader, Status,
-    Table, Verdict, Welcome,
+    GetReply, HEADER_LEN, Header, ITEMS_MAX, LEASE, NativeError, Offer, Op, PutItem, Reader,
+    Status, THROUGH_WINDOW, Table, Verdict, Welcome,
+    flow::{Sender, Taker},
 };
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bytes of blocks in one frame.
@@ -59,21 +70,28 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     conn: Conn<S>,
     view: View,
     options: &NativeOptions,
+    windows: &Arc<Windows>,
 ) -> Result<(), DoorError> {
     let mut session = Session {
         conn,
         home: view,
         view: None,
+        windows: Arc::clone(windows),
+        promise: None,
     };
     let mut table = Vec::new();
-    while let Some(header) = session.header().await? {
+    while let Some(header) = header(&mut session.conn, true).await? {
         table.clear();
         table.resize(header.table as usize, 0);
         session.conn.read(&mut table).await?;
         header.check(&table)?;
         match session.obey(&header, &table, options).await {
-            Err(DoorError::Native(error @ NativeError::Table)) => {
-                session.refuse(&header, Status::Malformed, &error.to_string());
+            Err(DoorError::Native(error @ (NativeError::Table | NativeError::Window))) => {
+                let status = match error {
+                    NativeError::Window => Status::NoWindow,
+                    _ => Status::Malformed,
+                };
+                session.refuse(&header, status, &error.to_string());
                 session.conn.flush().await?;
                 return Err(error.into());
             }
@@ -84,31 +102,37 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
+/// The next frame's header. Between requests (`idle`) a client may take its time, and may be done: `None`.
+async fn header<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    idle: bool,
+) -> Result<Option<Header>, DoorError> {
+    loop {
+        let input = conn.input();
+        if let Some(bytes) = input.first_chunk() {
+            let header = Header::parse(bytes)?;
+            conn.take(HEADER_LEN);
+            return Ok(Some(header));
+        }
+        let idle = idle && input.is_empty();
+        if !conn.fill(idle).await? {
+            return if idle { Ok(None) } else { Err(DoorError::Cut) };
+        }
+    }
+}
+
 struct Session<S> {
     conn: Conn<S>,
     /// The listener's namespace.
     home: View,
     /// The one that HELLO chose.
     view: Option<View>,
+    windows: Arc<Windows>,
+    /// The window of this connection.
+    promise: Option<Promise>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// The next frame's header; `None` where the client is done.
-    async fn header(&mut self) -> Result<Option<Header>, DoorError> {
-        loop {
-            let input = self.conn.input();
-            if let Some(bytes) = input.first_chunk() {
-                let header = Header::parse(bytes)?;
-                self.conn.take(HEADER_LEN);
-                return Ok(Some(header));
-            }
-            let idle = input.is_empty();
-            if !self.conn.fill(idle).await? {
-                return if idle { Ok(None) } else { Err(DoorError::Cut) };
-            }
-        }
-    }
-
     async fn obey(
         &mut self,
         header: &Header,
@@ -129,6 +153,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.conn.flush().await?;
             return Err(NativeError::TooBig.into());
         }
+        if header.op == Op::Window {
+            return self.offer(header, reader);
+        }
+        // Who comes for a window does so before anything else.
+        self.promise.take_if(|promise| promise.window().is_none());
         match header.op {
             Op::Get => self.get(&view, header, reader).await,
             Op::Put => self.put(&view, header, reader).await,
@@ -199,32 +228,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
+    /// Promises a window to a client that may be on this machine. It has one at most.
+    fn offer(&mut self, header: &Header, mut reader: Reader<'_>) -> Result<(), DoorError> {
+        let wanted = reader.wanted()?;
+        reader.end()?;
+        self.promise = None;
+        self.promise = self.windows.promise(wanted);
+        let promise = self.promise.as_ref();
+        let address = promise.and_then(|_| self.windows.address());
+        let mut reply = Table::default();
+        reply.offer(&Offer {
+            address: address.unwrap_or_default().as_bytes(),
+            secret: promise.map_or(0, Promise::secret),
+            bytes: promise.map_or(0, Promise::bytes) as u64,
+        });
+        self.answer(header, 0, 0, &reply.0);
+        Ok(())
+    }
+
+    /// The window that a request says its bytes go through.
+    fn window(&self, header: &Header) -> Result<Option<&Window>, NativeError> {
+        if header.flags & THROUGH_WINDOW == 0 {
+            return Ok(None);
+        }
+        let window = self.promise.as_ref().and_then(Promise::window);
+        window.map(Some).ok_or(NativeError::Window)
+    }
+
     /// Blocks are all found and checked before the first byte leaves: the table says which ones
     /// follow.
     async fn get(
         &mut self,
         view: &View,
         header: &Header,
-        mut reader: Reader<'_>,
+        reader: Reader<'_>,
     ) -> Result<(), DoorError> {
+        let mut flow = self.window(header)?.map(|window| Sender::new(window.len()));
+        let Some(found) = find(view, header, reader).await? else {
+            self.refuse(header, Status::Late, "the deadline came first");
+            return Ok(());
+        };
         let mut reply = Table::default();
         let mut blocks = Vec::new();
-        for _ in 0..header.items {
-            let item = reader.get()?;
-            let found = view.read(item.key).await;
-            let wanted = usize::try_from(item.size).unwrap_or(usize::MAX);
+        for (found, wanted) in found {
             reply.got(&got(&found, wanted));
             let fits = |stored: &Arc<Stored>| wanted == 0 || stored.block.len() == wanted;
             blocks.extend(found.ok().filter(fits));
         }
-        reader.end()?;
         let payload: usize = blocks.iter().map(|stored| stored.block.len()).sum();
         self.answer(header, header.items as usize, payload, &reply.0);
+        let window = self.promise.as_ref().and_then(Promise::window);
         for stored in blocks {
-            let whole = (0, stored.block.len());
-            self.conn.send(&stored.block, whole, &[]).await?;
+            let block = &stored.block;
+            match (window, &mut flow) {
+                (Some(window), Some(flow)) => {
+                    through::send(&mut self.conn, header, (window, flow), block).await?;
+                }
+                _ => self.conn.send(block, (0, block.len()), &[]).await?,
+            }
         }
-        Ok(())
+        match &mut flow {
+            Some(flow) => through::settle(&mut self.conn, header, flow).await,
+            None => Ok(()),
+        }
     }
 
     async fn put(
@@ -242,31 +308,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if bytes != header.payload {
             return Err(NativeError::Table.into());
         }
+        let mut flow = self.window(header)?.map(|window| Taker::new(window.len()));
         let (mut items, mut reply) = (reader, Table::default());
         for _ in 0..header.items {
             let item = items.put()?;
-            reply.verdict(self.put_one(view, &item).await?, item.size);
+            let verdict = self.put_one(view, header, &item, flow.as_mut()).await?;
+            reply.verdict(verdict, item.size);
         }
         self.answer(header, header.items as usize, 0, &reply.0);
         Ok(())
     }
 
-    async fn put_one(&mut self, view: &View, item: &PutItem<'_>) -> Result<Verdict, DoorError> {
+    async fn put_one(
+        &mut self,
+        view: &View,
+        header: &Header,
+        item: &PutItem<'_>,
+        flow: Option<&mut Taker>,
+    ) -> Result<Verdict, DoorError> {
         let size = usize::try_from(item.size).unwrap_or(usize::MAX);
         let mut draft = match view.reserve(item.key, size).await {
             Ok(draft) => draft,
             Err(refusal) => {
-                self.conn.skip(item.size).await?;
+                self.receive(header, item, flow, None).await?;
                 return Ok(match refusal {
                     Refusal::Full => Verdict::Full,
                     _ => Verdict::Refused,
                 });
             }
         };
-        if let Err(error) = self.conn.receive(&mut draft).await {
-            view.abort(draft);
-            return Err(error);
-        }
+        let sum = match self.receive(header, item, flow, Some(&mut draft)).await {
+            Ok(sum) => sum,
+            Err(error) => {
+                view.abort(draft);
+                return Err(error);
+            }
+        };
         let ttl_ms = u64::from(item.ttl_ms);
         let put = Put {
             condition: if item.only_new {
@@ -276,7 +353,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             },
             expires_ms: (ttl_ms > 0).then(|| view.store().now_ms() + ttl_ms),
             parent: (!item.parent.is_empty()).then(|| item.parent.into()),
-            sum: Some(item.sum),
+            sum: Some(sum),
             ..Put::default()
         };
         Ok(match view.commit(item.key, draft, &put) {
@@ -286,6 +363,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Some(Inserted::Unmet) => Verdict::Kept,
             None => Verdict::Corrupt,
         })
+    }
+
+    /// Takes a block's bytes in, or passes them over; the checksum that the client says they have.
+    async fn receive(
+        &mut self,
+        header: &Header,
+        item: &PutItem<'_>,
+        flow: Option<&mut Taker>,
+        draft: Option<&mut Draft>,
+    ) -> Result<u128, DoorError> {
+        let window = self.promise.as_ref().and_then(Promise::window);
+        if let (Some(window), Some(flow)) = (window, flow) {
+            let size = usize::try_from(item.size).map_err(|_| NativeError::TooBig)?;
+            return through::receive(&mut self.conn, header, (window, flow), size, draft).await;
+        }
+        match draft {
+            Some(draft) => self.conn.receive(draft).await?,
+            None => self.conn.skip(item.size).await?,
+        }
+        Ok(item.sum)
     }
 
     fn answer(&mut self, asked: &Header, items: usize, payload: usize, table: &[u8]) {
@@ -303,6 +400,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
+/// A block, or why there is none; and the size that is wanted.
+type Found = (Result<Arc<Stored>, (Gone, Option<u64>)>, usize);
+
+/// The blocks that are asked for; `None` where the client's deadline, counted from now, came first: then
+/// it has gone, and further blocks need not be read from lower tiers.
+async fn find(
+    view: &View,
+    header: &Header,
+    mut reader: Reader<'_>,
+) -> Result<Option<Vec<Found>>, NativeError> {
+    let start = Instant::now();
+    let wait = Duration::from_millis(u64::from(header.deadline_ms));
+    let mut all = Vec::new();
+    for _ in 0..header.items {
+        let item = reader.get()?;
+        // A read that others may wait for is not broken off.
+        if !wait.is_zero() && start.elapsed() > wait {
+            return Ok(None);
+        }
+        let wanted = usize::try_from(item.size).unwrap_or(usize::MAX);
+        all.push((view.read(item.key).await, wanted));
+    }
+    reader.end()?;
+    Ok(Some(all))
+}
+
 /// Does what is asked with one key; the block's size, if it is there.
 fn about(view: &View, op: Op, key: &[u8]) -> Option<usize> {
     match op {
@@ -310,7 +433,7 @@ fn about(view: &View, op: Op, key: &[u8]) -> Option<usize> {
         Op::Unpin => view.pin(key, false),
         Op::Release => view.release(key),
         Op::Delete => view.delete(key),
-        Op::Touch | Op::Exists | Op::Hello | Op::Get | Op::Put => view.touch(key),
+        _ => view.touch(key),
     }
 }
 

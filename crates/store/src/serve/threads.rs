@@ -1,6 +1,6 @@
 //! Serving threads.
 
-use super::{Config, Connections, Speaks};
+use super::{Connections, Speaks, Windows};
 use crate::{
     door::{Conn, DoorError, serve_lm, serve_native, serve_resp},
     store::View,
@@ -45,28 +45,20 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    pub(super) fn start(
-        config: &Config,
-        connections: &Arc<Connections>,
-        shutdown: &CancellationToken,
-    ) -> io::Result<Self> {
+    pub(super) fn start(count: usize, crew: &Crew) -> io::Result<Self> {
         let ended = TaskTracker::new();
         let mut doors = Vec::new();
-        for index in 0..config.threads.max(1) {
+        for index in 0..count.max(1) {
             let (door, guests) = mpsc::channel(WAITING_MAX);
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let thread = Thread {
-                connections: Arc::clone(connections),
-                shutdown: shutdown.clone(),
-                drain: config.drain,
-            };
+            let crew = crew.clone();
             let token = ended.token();
             std::thread::Builder::new()
                 .name(format!("store-{index}"))
                 .spawn(move || {
-                    runtime.block_on(thread.host(guests));
+                    runtime.block_on(crew.host(guests));
                     drop(token);
                 })?;
             doors.push(door);
@@ -95,13 +87,17 @@ impl Threads {
     }
 }
 
-struct Thread {
-    connections: Arc<Connections>,
-    shutdown: CancellationToken,
-    drain: Duration,
+/// What every thread has.
+#[derive(Clone, Debug)]
+pub(super) struct Crew {
+    pub(super) connections: Arc<Connections>,
+    pub(super) windows: Arc<Windows>,
+    pub(super) shutdown: CancellationToken,
+    /// How long commands in flight may take to end at shutdown.
+    pub(super) drain: Duration,
 }
 
-impl Thread {
+impl Crew {
     async fn host(self, mut guests: mpsc::Receiver<(u64, Guest)>) {
         let tasks = TaskTracker::new();
         loop {
@@ -115,10 +111,9 @@ impl Thread {
             let Some(place) = self.connections.enter(guest.speaks.door()) else {
                 continue;
             };
-            let connections = Arc::clone(&self.connections);
-            let shutdown = self.shutdown.clone();
+            let crew = self.clone();
             tasks.spawn(async move {
-                connections.ended(serve(id, guest, shutdown).await);
+                crew.connections.ended(crew.serve(id, guest).await);
                 drop(place);
             });
         }
@@ -130,29 +125,32 @@ impl Thread {
             tracing::warn!(commands = tasks.len(), "ended in the middle of commands");
         }
     }
-}
 
-async fn serve(id: u64, guest: Guest, shutdown: CancellationToken) -> Result<(), DoorError> {
-    let stream = tokio::net::TcpStream::from_std(guest.stream)?;
-    stream.set_nodelay(true)?;
-    let Some(tls) = guest.tls else {
-        return speak(Conn::new(stream, shutdown), (guest.speaks, guest.view), id).await;
-    };
-    let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
-    let stream = shaken.map_err(|_elapsed| DoorError::Stalled)?;
-    let stream = stream.map_err(DoorError::Tls)?;
-    speak(Conn::new(stream, shutdown), (guest.speaks, guest.view), id).await
-}
+    async fn serve(&self, id: u64, guest: Guest) -> Result<(), DoorError> {
+        let stream = tokio::net::TcpStream::from_std(guest.stream)?;
+        stream.set_nodelay(true)?;
+        let shutdown = self.shutdown.clone();
+        let spoken = (guest.speaks, guest.view);
+        let Some(tls) = guest.tls else {
+            return self.speak(Conn::new(stream, shutdown), spoken, id).await;
+        };
+        let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
+        let stream = shaken.map_err(|_elapsed| DoorError::Stalled)?;
+        let stream = stream.map_err(DoorError::Tls)?;
+        self.speak(Conn::new(stream, shutdown), spoken, id).await
+    }
 
-/// Serves a connection in its protocol.
-async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: Conn<S>,
-    (speaks, view): (Speaks, View),
-    id: u64,
-) -> Result<(), DoorError> {
-    match speaks {
-        Speaks::Lm => serve_lm(conn, view).await,
-        Speaks::Native(options) => serve_native(conn, view, &options).await,
-        Speaks::Resp(options) => serve_resp(conn, view, options, id).await,
+    /// Serves a connection in its protocol.
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        conn: Conn<S>,
+        (speaks, view): (Speaks, View),
+        id: u64,
+    ) -> Result<(), DoorError> {
+        match speaks {
+            Speaks::Lm => serve_lm(conn, view).await,
+            Speaks::Native(options) => serve_native(conn, view, &options, &self.windows).await,
+            Speaks::Resp(options) => serve_resp(conn, view, options, id).await,
+        }
     }
 }

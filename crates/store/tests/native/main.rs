@@ -1,7 +1,10 @@
 //! The native client against a store on loopback.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use onefill_store::{Config, Listener, Speaks, StoreConfig, door::NativeOptions};
+mod tls;
+mod window;
+
+use onefill_store::{Config, Listener, Speaks, StoreConfig, Tls, WindowsAt, door::NativeOptions};
 use onefill_wire::{
     client::{Client, ClientConfig, ClientError, GetBlock, PutBlock},
     native::Verdict,
@@ -24,6 +27,19 @@ struct Running {
 
 impl Running {
     fn start(socket: TcpListener, options: NativeOptions) -> Self {
+        Self::with(socket, options, WindowsAt::Here)
+    }
+
+    fn with(socket: TcpListener, options: NativeOptions, windows: WindowsAt) -> Self {
+        Self::over(socket, options, windows, None)
+    }
+
+    fn over(
+        socket: TcpListener,
+        options: NativeOptions,
+        windows: WindowsAt,
+        tls: Option<Tls>,
+    ) -> Self {
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let config = Config {
@@ -35,13 +51,14 @@ impl Running {
             connections_max: 64,
             drain: WAIT,
             admins: onefill_store::Admins::Nobody,
+            windows,
         };
         let listener = Listener {
             socket,
             speaks: Speaks::Native(Arc::new(options)),
             namespace: "n".into(),
             block_bytes: None,
-            tls: None,
+            tls,
         };
         let end = shutdown.clone();
         let thread = std::thread::spawn(move || {
@@ -83,8 +100,10 @@ fn client(address: SocketAddr, namespace: &str, token: &str) -> Client {
         address: address.to_string(),
         namespace: namespace.into(),
         token: token.into(),
+        tls: None,
         connect_timeout: Duration::from_secs(5),
         idle_max: 8,
+        window_bytes: 0,
     })
 }
 

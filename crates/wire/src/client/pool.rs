@@ -1,15 +1,23 @@
 //! Calls.
 
-use super::{ClientError, breaker::Breaker, connection::Connection};
-use crate::native::{
-    GetItem, Header, Hello, ITEMS_MAX, LEASE, Op, PutItem, Reader, Table, Verdict,
-};
+use super::{ClientError, breaker::Breaker, connection::Connection, tls::Tls, transfer};
+use crate::native::{Hello, ITEMS_MAX, LEASE, Op, Table, Verdict};
+use onefill_window::Window;
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
-use twox_hash::XxHash3_128;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// Bytes of blocks that one frame carries; a batch of more is several frames.
 const FRAME_BYTES: u64 = 64 << 20;
+
+/// Bytes of a window, where nothing else is wanted: what is in it stays in the processor's cache, and it
+/// is large enough that neither end waits often.
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// How a store is reached.
 #[derive(Clone, Debug)]
@@ -20,10 +28,15 @@ pub struct ClientConfig {
     pub namespace: String,
     /// What proves who comes; empty where nobody asks.
     pub token: String,
+    /// Blocks and words travel over TLS, where this is set.
+    pub tls: Option<Tls>,
     /// Longest time for a connection to come about.
     pub connect_timeout: Duration,
     /// Connections that are kept for the next call.
     pub idle_max: usize,
+    /// Bytes of memory that each connection shares with a store on this machine, if that gives it, instead
+    /// of sending blocks through its socket ([`WINDOW_BYTES`]); 0: none.
+    pub window_bytes: usize,
 }
 
 /// See the module above.
@@ -31,6 +44,7 @@ pub struct Client {
     config: ClientConfig,
     idle: Mutex<Vec<Connection>>,
     breaker: Mutex<Breaker>,
+    windows: AtomicUsize,
 }
 
 /// A block to get, and where to.
@@ -65,7 +79,13 @@ impl Client {
             config,
             idle: Mutex::default(),
             breaker: Mutex::default(),
+            windows: AtomicUsize::new(0),
         }
+    }
+
+    /// Windows that were opened so far; 0: all bytes went through sockets.
+    pub fn windows(&self) -> usize {
+        self.windows.load(Ordering::Relaxed)
     }
 
     /// The sizes of the blocks that are there. With `lease` they stay readable for a while.
@@ -116,7 +136,10 @@ impl Client {
         let sizes: Vec<u64> = blocks.iter().map(|block| block.into.len() as u64).collect();
         for (from, to) in frames(&sizes) {
             let part = &mut blocks[from..to];
-            let got = self.call(deadline, |connection| get(connection, part, deadline))?;
+            let got = self.call(deadline, |connection| {
+                let window = self.window(connection, &sizes[from..to], deadline)?;
+                transfer::get(connection, window.as_deref(), part, deadline)
+            })?;
             verdicts.extend(got);
         }
         Ok(verdicts)
@@ -136,10 +159,31 @@ impl Client {
             .collect();
         for (from, to) in frames(&sizes) {
             let part = &blocks[from..to];
-            let put = self.call(deadline, |connection| put(connection, part, deadline))?;
+            let put = self.call(deadline, |connection| {
+                let window = self.window(connection, &sizes[from..to], deadline)?;
+                transfer::put(connection, window.as_deref(), part, deadline)
+            })?;
             verdicts.extend(put);
         }
         Ok(verdicts)
+    }
+
+    /// The connection's window, if it is worth while for blocks of these sizes.
+    fn window(
+        &self,
+        connection: &mut Connection,
+        sizes: &[u64],
+        deadline: Instant,
+    ) -> Result<Option<Arc<Window>>, ClientError> {
+        if self.config.window_bytes == 0 || !transfer::is_much(sizes) {
+            return Ok(None);
+        }
+        let is_new = !connection.has_asked();
+        let window = connection.window(self.config.window_bytes, deadline)?;
+        if window.is_some() && is_new {
+            self.windows.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(window)
     }
 
     fn about(
@@ -160,7 +204,8 @@ impl Client {
                 let mut header = connection.header(op, part.len(), &table.0);
                 header.flags = flags;
                 connection.send(&header, &table.0, &[], deadline)?;
-                verdicts(connection, &header, deadline)
+                let answer = connection.answer(&header, deadline)?;
+                transfer::verdicts(&answer, &header)
             })?;
             let size = |(verdict, size)| (verdict == Verdict::Done).then_some(size);
             found.extend(verdicts.into_iter().map(size));
@@ -207,7 +252,8 @@ impl Client {
             token: self.config.token.as_bytes(),
         };
         let deadline = deadline.min(now + self.config.connect_timeout);
-        let opened = Connection::open(&self.config.address, &hello, deadline);
+        let place = (self.config.address.as_str(), self.config.tls.as_ref());
+        let opened = Connection::open(place, &hello, deadline);
         let mut breaker = self.breaker.lock();
         match &opened {
             Ok(_) => breaker.reached(),
@@ -232,82 +278,6 @@ fn frames(sizes: &[u64]) -> Vec<(usize, usize)> {
         frames.push((from, sizes.len()));
     }
     frames
-}
-
-fn get(
-    connection: &mut Connection,
-    blocks: &mut [GetBlock<'_>],
-    deadline: Instant,
-) -> Result<Vec<Verdict>, ClientError> {
-    let mut table = Table::default();
-    for block in &*blocks {
-        table.get(&GetItem {
-            key: block.key,
-            size: block.into.len() as u64,
-        });
-    }
-    let header = connection.header(Op::Get, blocks.len(), &table.0);
-    connection.send(&header, &table.0, &[], deadline)?;
-    let answer = connection.answer(&header, deadline)?;
-    let mut reader = Reader::new(&answer.table);
-    let replies: Result<Vec<_>, _> = blocks.iter().map(|_| reader.got()).collect();
-    let replies = replies?;
-    reader.end()?;
-    let mut verdicts = Vec::with_capacity(blocks.len());
-    for (block, reply) in blocks.iter_mut().zip(replies) {
-        let mut verdict = reply.verdict;
-        if verdict == Verdict::Done {
-            if reply.size != block.into.len() as u64 {
-                return Err(ClientError::OutOfStep);
-            }
-            let sum = connection.block(block.into, deadline)?;
-            if sum != reply.sum {
-                verdict = Verdict::Corrupt;
-            }
-        }
-        verdicts.push(verdict);
-    }
-    Ok(verdicts)
-}
-
-fn put(
-    connection: &mut Connection,
-    blocks: &[PutBlock<'_>],
-    deadline: Instant,
-) -> Result<Vec<Verdict>, ClientError> {
-    let mut table = Table::default();
-    for block in blocks {
-        table.put(&PutItem {
-            key: block.key,
-            parent: block.parent,
-            size: block.bytes.len() as u64,
-            sum: XxHash3_128::oneshot(block.bytes),
-            ttl_ms: block.ttl_ms,
-            only_new: block.only_new,
-        });
-    }
-    let mut header = connection.header(Op::Put, blocks.len(), &table.0);
-    let bytes: Vec<&[u8]> = blocks.iter().map(|block| block.bytes).collect();
-    header.payload = bytes.iter().map(|bytes| bytes.len() as u64).sum();
-    connection.send(&header, &table.0, &bytes, deadline)?;
-    let verdicts = verdicts(connection, &header, deadline)?;
-    Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect())
-}
-
-/// Reads an answer of verdicts, one for each item of the request.
-fn verdicts(
-    connection: &mut Connection,
-    header: &Header,
-    deadline: Instant,
-) -> Result<Vec<(Verdict, u64)>, ClientError> {
-    let answer = connection.answer(header, deadline)?;
-    if answer.header.items != header.items {
-        return Err(ClientError::OutOfStep);
-    }
-    let mut reader = Reader::new(&answer.table);
-    let verdicts: Result<Vec<_>, _> = (0..header.items).map(|_| reader.verdict()).collect();
-    reader.end()?;
-    Ok(verdicts?)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub const TABLE_MAX: usize = 4 << 20;
 pub const ITEMS_MAX: usize = 4096;
 /// Flag of EXISTS: what is there stays readable until it is got, or for the server's lease.
 pub const LEASE: u8 = 1;
+/// Flag of GET and PUT: the blocks' bytes go through the connection's window.
+pub const THROUGH_WINDOW: u8 = 2;
 
 const MAGIC: [u8; 4] = [b'O', b'F', b'B', VERSION];
 const SUM_AT: usize = 56;
@@ -38,10 +40,16 @@ pub enum Op {
     Release = 8,
     /// They shall go.
     Delete = 9,
+    /// A window, for a client on the same machine.
+    Window = 10,
+    /// Bytes of a block lie in the window.
+    Piece = 11,
+    /// Bytes were taken from the window: there is room for others.
+    Credit = 12,
 }
 
 impl Op {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Hello,
         Self::Exists,
         Self::Get,
@@ -51,6 +59,9 @@ impl Op {
         Self::Unpin,
         Self::Release,
         Self::Delete,
+        Self::Window,
+        Self::Piece,
+        Self::Credit,
     ];
 }
 
@@ -68,15 +79,21 @@ pub enum Status {
     TooBig = 3,
     /// The table is none.
     Malformed = 4,
+    /// The client's deadline came first.
+    Late = 5,
+    /// There is no window, or the bytes are not within.
+    NoWindow = 6,
 }
 
 impl Status {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Ok,
         Self::NoHello,
         Self::Denied,
         Self::TooBig,
         Self::Malformed,
+        Self::Late,
+        Self::NoWindow,
     ];
 }
 
@@ -101,6 +118,9 @@ pub enum NativeError {
     /// The table ends early, or goes on behind its items.
     #[error("the table does not hold what its header says")]
     Table,
+    /// Bytes are said to lie in a window where they can't.
+    #[error("the bytes are not within the window, or not within the block")]
+    Window,
 }
 
 /// A frame's header.
@@ -108,7 +128,7 @@ pub enum NativeError {
 pub struct Header {
     /// What it is.
     pub op: Op,
-    /// [`LEASE`].
+    /// [`LEASE`], [`THROUGH_WINDOW`].
     pub flags: u8,
     /// In replies.
     pub status: Status,
@@ -118,7 +138,7 @@ pub struct Header {
     pub items: u32,
     /// Bytes of the table.
     pub table: u32,
-    /// Bytes of blocks behind it.
+    /// Bytes of blocks: behind it, or in the window.
     pub payload: u64,
     /// How long the client waits; 0: without end.
     pub deadline_ms: u32,

@@ -76,6 +76,23 @@ impl Table {
         self.0.extend_from_slice(&welcome.payload_max.to_le_bytes());
     }
 
+    /// WINDOW's: how many bytes are wanted.
+    pub fn wanted(&mut self, bytes: u64) {
+        self.0.extend_from_slice(&bytes.to_le_bytes());
+    }
+
+    /// Its reply's.
+    pub fn offer(&mut self, offer: &Offer<'_>) {
+        self.key(offer.address);
+        self.sum(offer.secret);
+        self.wanted(offer.bytes);
+    }
+
+    /// The xxh3-128 of a block, or a secret.
+    pub fn sum(&mut self, sum: u128) {
+        self.0.extend_from_slice(&sum.to_le_bytes());
+    }
+
     /// An item of GET.
     pub fn get(&mut self, item: &GetItem<'_>) {
         self.key(item.key);
@@ -123,6 +140,17 @@ pub struct Welcome {
     pub payload_max: u64,
 }
 
+/// A window that the server has ready: whoever shows the secret at the address is handed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offer<'t> {
+    /// A Unix socket, as `onefill_window::reach` takes it. Empty: there is no window.
+    pub address: &'t [u8],
+    /// What is shown there.
+    pub secret: u128,
+    /// The window's length.
+    pub bytes: u64,
+}
+
 /// A block asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GetItem<'t> {
@@ -152,7 +180,7 @@ pub struct PutItem<'t> {
     pub parent: &'t [u8],
     /// Its bytes in the payload.
     pub size: u64,
-    /// Their xxh3-128: bytes with another one are not kept.
+    /// Their xxh3-128: bytes with another one are not kept. Through a window the last PIECE says it.
     pub sum: u128,
     /// How long it shall live; 0: without end.
     pub ttl_ms: u32,
@@ -216,6 +244,25 @@ impl<'t> Reader<'t> {
             items_max: u32::from_le_bytes(self.array()?),
             payload_max: self.long()?,
         })
+    }
+
+    /// WINDOW's.
+    pub fn wanted(&mut self) -> Result<u64, NativeError> {
+        self.long()
+    }
+
+    /// Its reply's.
+    pub fn offer(&mut self) -> Result<Offer<'t>, NativeError> {
+        Ok(Offer {
+            address: self.key()?,
+            secret: self.sum()?,
+            bytes: self.long()?,
+        })
+    }
+
+    /// The xxh3-128 of a block, or a secret.
+    pub fn sum(&mut self) -> Result<u128, NativeError> {
+        Ok(u128::from_le_bytes(self.array()?))
     }
 
     /// An item of GET.
