@@ -12,19 +12,20 @@
 //! ghosts behind: a class that is always evicted early would never show that it comes back late. See
 //! docs/eviction.md.
 //!
-//! For a block it takes at most 64 bytes, ghosts and chains included (a test counts them).
+//! For a block it takes at most 40 bytes, ghosts and chains included (a test counts them).
 
 mod class;
-mod ghosts;
 mod lives;
 
-use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use super::{
+    BlockId, Facts, PROPOSALS_MAX, Policy,
+    ghosts::{self, Ghost, Ghosts},
+    heap::{Heap, Uses},
+    slots::Chains,
+};
 use crate::paged::Paged;
 use class::{CLASSES, Class};
-use ghosts::{Ghost, Ghosts};
-use hashbrown::HashMap;
 use lives::Lives;
-use std::collections::BTreeSet;
 
 /// Uses closer together than this part of the resident blocks are one: a look-up and its load.
 const ONE_USE: u32 = 64;
@@ -33,13 +34,28 @@ const REFRESH_SHARE: u32 = 4;
 /// ... but not oftener than this.
 const REFRESH_MIN: u32 = 1024;
 
+/// What is known of a block, in one byte.
 #[derive(Clone, Copy, Default, Debug)]
-struct Node {
-    /// When it was used last, in uses.
-    used: u32,
-    class: Class,
+struct Node(u8);
+
+impl Node {
     /// It had been there before it came, as far as the sample tells, and was not used since.
-    came_back: bool,
+    const CAME_BACK: u8 = 1 << 6;
+    /// Waits are learned from it.
+    const SAMPLED: u8 = 1 << 7;
+
+    fn class(self) -> Class {
+        Class(self.0 & !(Self::CAME_BACK | Self::SAMPLED))
+    }
+
+    fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    fn with(class: Class, came_back: bool, sampled: bool) -> Self {
+        let flags = (u8::from(came_back) * Self::CAME_BACK) | (u8::from(sampled) * Self::SAMPLED);
+        Self(class.0 | flags)
+    }
 }
 
 /// See the module.
@@ -47,12 +63,11 @@ struct Node {
 pub struct Density {
     chains: Chains,
     nodes: Paged<Node>,
+    uses: Uses,
     /// Blocks without children by class, oldest use first.
-    leaves: Vec<BTreeSet<(u32, BlockId)>>,
+    leaves: Vec<Heap>,
     /// Classes that have leaves.
     peopled: Vec<u8>,
-    /// Fingerprints of those resident blocks that waits are learned from.
-    sampled: HashMap<BlockId, u64>,
     ghosts: Ghosts,
     lives: Lives,
     resident: u32,
@@ -65,9 +80,9 @@ impl Default for Density {
         Self {
             chains: Chains::default(),
             nodes: Paged::default(),
-            leaves: vec![BTreeSet::new(); CLASSES],
+            uses: Uses::default(),
+            leaves: (0..CLASSES).map(|_| Heap::default()).collect(),
             peopled: Vec::new(),
-            sampled: HashMap::new(),
             ghosts: Ghosts::default(),
             lives: Lives::default(),
             resident: 0,
@@ -96,17 +111,7 @@ impl Density {
         let cut = self.now / 2;
         self.now -= cut;
         self.refresh_at = self.now + REFRESH_MIN;
-        for index in 0..self.nodes.len() {
-            let node = &mut self.nodes[index];
-            node.used = node.used.saturating_sub(cut);
-        }
-        for leaves in &mut self.leaves {
-            let old = std::mem::take(leaves);
-            leaves.extend(
-                old.into_iter()
-                    .map(|(used, id)| (used.saturating_sub(cut), id)),
-            );
-        }
+        self.uses.rewind(cut);
         self.ghosts.rewind(cut);
     }
 
@@ -117,21 +122,25 @@ impl Density {
         self.refresh_at = uses + 1;
     }
 
+    fn node(&self, id: BlockId) -> Node {
+        self.nodes.get(id as usize).copied().unwrap_or_default()
+    }
+
     fn leaf(&mut self, id: BlockId) {
-        let node = self.nodes[id as usize];
-        let leaves = &mut self.leaves[node.class.place()];
+        let class = self.node(id).class();
+        let leaves = &mut self.leaves[class.place()];
         if leaves.is_empty() {
-            self.peopled.push(node.class.0);
+            self.peopled.push(class.0);
         }
-        leaves.insert((node.used, id));
+        leaves.insert(id, &mut self.uses);
     }
 
     fn no_leaf(&mut self, id: BlockId) -> bool {
-        let node = self.nodes[id as usize];
-        let leaves = &mut self.leaves[node.class.place()];
-        let was_there = leaves.remove(&(node.used, id));
+        let class = self.node(id).class();
+        let leaves = &mut self.leaves[class.place()];
+        let was_there = leaves.remove(id, &mut self.uses);
         if was_there && leaves.is_empty() {
-            self.peopled.retain(|each| *each != node.class.0);
+            self.peopled.retain(|each| *each != class.0);
         }
         was_there
     }
@@ -147,21 +156,22 @@ impl Density {
 
     /// What the oldest leaf of a class is worth, and which that is.
     fn oldest(&self, class: usize) -> Option<(f32, u32, BlockId)> {
-        let (used, id) = *self.leaves.get(class)?.first()?;
+        let id = self.leaves.get(class)?.first()?;
+        let used = self.uses.last(id);
         Some((self.worth(class, used), used, id))
     }
 
     /// All leaves, the least worth of each class's oldest first.
     fn search(&self, may_go: &mut dyn FnMut(BlockId) -> bool) -> Option<BlockId> {
-        let mut queues: Vec<_> = self
-            .leaves
-            .iter()
-            .map(|each| each.iter().peekable())
+        let leaves = self.leaves.iter();
+        let mut queues: Vec<_> = leaves
+            .map(|each| each.iter(&self.uses).peekable())
             .collect();
         for _ in 0..PROPOSALS_MAX {
             let heads = queues.iter_mut().enumerate();
             let valued = heads.filter_map(|(class, queue)| {
-                let (used, id) = **queue.peek()?;
+                let id = *queue.peek()?;
+                let used = self.uses.last(id);
                 Some((self.worth(class, used), used, id, class))
             });
             let (.., id, class) = valued.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?;
@@ -183,28 +193,26 @@ impl Policy for Density {
         let parent = self.chains.parent(id);
         // What follows a block that came back came back with it, until a block of the sample that
         // has no ghost says otherwise.
-        let before = parent.map(|parent| self.nodes[parent as usize]);
-        let mut came_back = before.is_some_and(|before| before.came_back);
+        let before = parent.map(|parent| self.node(parent));
+        let mut came_back = before.is_some_and(|before| before.has(Node::CAME_BACK));
         let mut class = match before {
-            Some(before) if came_back => before.class,
+            Some(before) if came_back => before.class(),
             _ => Class::default(),
         };
-        if ghosts::is_sampled(facts.fingerprint) {
-            self.sampled.insert(id, facts.fingerprint);
+        let sampled = ghosts::is_sampled(facts.fingerprint);
+        if sampled {
             let ghost = self.ghosts.take(facts.fingerprint);
             came_back = ghost.is_some();
             class = Class::default();
             if let Some(ghost) = ghost {
                 let age = self.now.saturating_sub(ghost.used);
-                self.lives.used(ghost.class.place(), age);
-                class = ghost.class.again(age);
+                let before = Class(ghost.class);
+                self.lives.used(before.place(), age);
+                class = before.again(age);
             }
         }
-        self.nodes[id as usize] = Node {
-            used: self.now,
-            class,
-            came_back,
-        };
+        self.nodes[id as usize] = Node::with(class, came_back, sampled);
+        self.uses.set(id, self.now);
         if let Some(parent) = parent {
             self.no_leaf(parent);
         }
@@ -217,25 +225,23 @@ impl Policy for Density {
             return;
         };
         let was_leaf = self.no_leaf(id);
-        let age = self.now - node.used;
-        let mut class = node.class;
+        let age = self.now - self.uses.last(id);
+        let sampled = node.has(Node::SAMPLED);
+        let mut class = node.class();
         if age > self.resident / ONE_USE {
-            if self.sampled.contains_key(&id) {
+            if sampled {
                 self.lives.used(class.place(), age);
             }
             class = class.again(age);
         }
-        self.nodes[id as usize] = Node {
-            used: self.now,
-            class,
-            came_back: false,
-        };
+        self.nodes[id as usize] = Node::with(class, false, sampled);
+        self.uses.set(id, self.now);
         if was_leaf {
             self.leaf(id);
         }
     }
 
-    fn removed(&mut self, id: BlockId, evicted: bool) {
+    fn removed(&mut self, id: BlockId, evicted: Option<u64>) {
         let Some(node) = self.nodes.get(id as usize).copied() else {
             return;
         };
@@ -244,18 +250,16 @@ impl Policy for Density {
         if let Some(parent) = self.chains.remove(id) {
             self.leaf(parent);
         }
-        let Some(fingerprint) = self.sampled.remove(&id) else {
+        let Some(fingerprint) = evicted.filter(|_| node.has(Node::SAMPLED)) else {
             return;
         };
-        if evicted {
-            let ghost = Ghost {
-                used: node.used,
-                class: node.class,
-            };
-            if let Some(ghost) = self.ghosts.add(fingerprint, ghost) {
-                let age = self.now.saturating_sub(ghost.used);
-                self.lives.lost(ghost.class.place(), age);
-            }
+        let ghost = Ghost {
+            used: self.uses.last(id),
+            class: node.class().0,
+        };
+        if let Some(ghost) = self.ghosts.add(fingerprint, ghost) {
+            let age = self.now.saturating_sub(ghost.used);
+            self.lives.lost(Class(ghost.class).place(), age);
         }
     }
 

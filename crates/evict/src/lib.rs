@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod density;
+mod ghosts;
+mod heap;
 mod lru;
 mod paged;
 mod s3fifo;
@@ -40,8 +42,9 @@ pub trait Policy: Send + std::fmt::Debug {
     /// It was read, or asked for and found.
     fn touched(&mut self, id: BlockId);
 
-    /// It has gone: because the policy proposed it (`evicted`), or for another reason.
-    fn removed(&mut self, id: BlockId, evicted: bool);
+    /// It has gone: because the policy proposed it, then `evicted` is the fingerprint with which it
+    /// came, or for another reason.
+    fn removed(&mut self, id: BlockId, evicted: Option<u64>);
 
     /// The first block in the order of eviction for which `may_go` holds; `None` after
     /// [`PROPOSALS_MAX`] refusals. An implementation MUST leave the block in place until

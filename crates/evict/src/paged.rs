@@ -36,6 +36,16 @@ impl<T: Default> Paged<T> {
         self.reach(self.len);
         self.len - 1
     }
+
+    /// Takes the last entry away.
+    pub fn pop(&mut self) -> Option<T> {
+        let index = self.len.checked_sub(1)?;
+        let entry = std::mem::take(&mut self[index]);
+        self.len = index;
+        // One page stays, so that a length that sways about a page's end asks for it once.
+        self.pages.truncate(index.div_ceil(PAGE) + 1);
+        Some(entry)
+    }
 }
 
 impl<T> Paged<T> {
@@ -110,5 +120,22 @@ mod tests {
         );
         assert_eq!(list.iter_from(5 * PAGE).next(), Some((5 * PAGE, &7)));
         assert_eq!(list.iter_from(usize::MAX).next(), None);
+    }
+
+    #[test]
+    fn its_end_goes_and_comes_as_new() {
+        let mut list = Paged::<u32>::default();
+        for _ in 0..3 * PAGE {
+            let index = list.add();
+            list[index] = 9;
+        }
+        while list.len() > PAGE {
+            assert_eq!(list.pop(), Some(9));
+        }
+        assert_eq!(list.pages.len(), 2);
+        assert_eq!(list.add(), PAGE);
+        assert_eq!(list[PAGE], 0);
+        while list.pop().is_some() {}
+        assert_eq!((list.len(), list.pages.len()), (0, 1));
     }
 }

@@ -5,17 +5,21 @@
 //!
 //! [Yang et al., SOSP 2023]: https://dl.acm.org/doi/10.1145/3600006.3613147
 
-use super::{BlockId, Facts, PROPOSALS_MAX, Policy, slots::Chains};
+use super::{
+    BlockId, Facts, PROPOSALS_MAX, Policy,
+    ghosts::{Ghost, Ghosts},
+    slots::Chains,
+};
 use crate::paged::Paged;
-use hashbrown::HashMap;
-use std::collections::VecDeque;
 
 /// The small queue's share of all blocks is one in this many.
 const SMALL_SHARE: usize = 10;
 /// Uses beyond this many don't count.
 const USES_MAX: u8 = 3;
-/// Ghosts that are kept, whatever the number of blocks.
-const GHOSTS_MAX: usize = 1 << 20;
+/// Ghosts are told apart by when they came to so many.
+const GHOST_STEP: u32 = 64;
+/// Nobody: the end of a queue.
+const NOBODY: BlockId = BlockId::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Queue {
@@ -25,15 +29,49 @@ enum Queue {
     Main,
 }
 
+/// A block's queue, and behind two bits its uses.
+#[derive(Clone, Copy, Default, Debug)]
+struct State(u8);
+
+impl State {
+    fn new(queue: Queue, uses: u8) -> Self {
+        Self(queue as u8 | uses << 2)
+    }
+
+    fn queue(self) -> Queue {
+        [Queue::None, Queue::Small, Queue::Main, Queue::None][usize::from(self.0 & 3)]
+    }
+
+    fn uses(self) -> u8 {
+        self.0 >> 2
+    }
+}
+
 #[derive(Clone, Copy, Default, Debug)]
 struct Node {
-    queue: Queue,
-    uses: u8,
-    /// An entry of a queue with another turn is of a block that has gone.
-    turn: u32,
-    fingerprint: u64,
+    /// Its neighbours in its queue.
+    before: BlockId,
+    behind: BlockId,
     /// The child that came last, while it is there.
     child: BlockId,
+}
+
+/// A queue's ends.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    first: BlockId,
+    last: BlockId,
+    len: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            first: NOBODY,
+            last: NOBODY,
+            len: 0,
+        }
+    }
 }
 
 /// One search through a queue.
@@ -49,32 +87,62 @@ struct Round {
 pub struct S3Fifo {
     chains: Chains,
     nodes: Paged<Node>,
-    small: VecDeque<(BlockId, u32)>,
-    main: VecDeque<(BlockId, u32)>,
-    small_len: usize,
-    main_len: usize,
-    ghosts: HashMap<u64, u64>,
-    ghost_queue: VecDeque<(u64, u64)>,
-    ghost_turn: u64,
+    states: Paged<State>,
+    small: Line,
+    main: Line,
+    ghosts: Ghosts,
+    /// Ghosts that came, ever.
+    turn: u32,
     /// The head of a chain that is going, and its leaf: the way down is not gone again.
     below: Option<(BlockId, BlockId)>,
 }
 
 impl S3Fifo {
-    fn push(&mut self, id: BlockId, queue: Queue) {
-        let node = &mut self.nodes[id as usize];
-        node.queue = queue;
-        let entry = (id, node.turn);
+    fn line(&mut self, queue: Queue) -> &mut Line {
         match queue {
-            Queue::Small => {
-                self.small.push_back(entry);
-                self.small_len += 1;
-            }
-            Queue::Main => {
-                self.main.push_back(entry);
-                self.main_len += 1;
-            }
-            Queue::None => {}
+            Queue::Main => &mut self.main,
+            _ => &mut self.small,
+        }
+    }
+
+    /// At the end of a queue.
+    fn push(&mut self, id: BlockId, queue: Queue) {
+        let state = &mut self.states[id as usize];
+        *state = State::new(queue, state.uses());
+        let line = self.line(queue);
+        let last = std::mem::replace(&mut line.last, id);
+        line.len += 1;
+        if last == NOBODY {
+            line.first = id;
+        } else {
+            self.nodes[last as usize].behind = id;
+        }
+        let node = &mut self.nodes[id as usize];
+        (node.before, node.behind) = (last, NOBODY);
+    }
+
+    /// Out of its queue, if it is in one.
+    fn leave(&mut self, id: BlockId) {
+        let state = &mut self.states[id as usize];
+        let queue = state.queue();
+        *state = State::new(Queue::None, state.uses());
+        if queue == Queue::None {
+            return;
+        }
+        let Node { before, behind, .. } = self.nodes[id as usize];
+        let line = self.line(queue);
+        line.len -= 1;
+        if before == NOBODY {
+            line.first = behind;
+        }
+        if behind == NOBODY {
+            line.last = before;
+        }
+        if let Some(node) = self.nodes.get_mut(before as usize) {
+            node.behind = behind;
+        }
+        if let Some(node) = self.nodes.get_mut(behind as usize) {
+            node.before = before;
         }
     }
 
@@ -92,44 +160,30 @@ impl S3Fifo {
         Some(at)
     }
 
-    fn leave(&mut self, id: BlockId) {
-        match self.nodes[id as usize].queue {
-            Queue::Small => self.small_len -= 1,
-            Queue::Main => self.main_len -= 1,
-            Queue::None => {}
-        }
-        self.nodes[id as usize].queue = Queue::None;
+    fn resident(&self) -> usize {
+        self.small.len + self.main.len
     }
 
     fn remember(&mut self, fingerprint: u64) {
-        self.ghost_turn += 1;
-        self.ghosts.insert(fingerprint, self.ghost_turn);
-        self.ghost_queue.push_back((fingerprint, self.ghost_turn));
-        let most = (self.small_len + self.main_len).clamp(64, GHOSTS_MAX);
-        while self.ghost_queue.len() > most {
-            let Some((oldest, turn)) = self.ghost_queue.pop_front() else {
-                return;
-            };
-            if self.ghosts.get(&oldest) == Some(&turn) {
-                self.ghosts.remove(&oldest);
-            }
+        self.turn += 1;
+        self.ghosts.grow(self.resident() as u32);
+        let ghost = Ghost {
+            used: self.turn,
+            class: 0,
+        };
+        self.ghosts.add(fingerprint, ghost);
+        if self.turn == u32::MAX {
+            let cut = self.turn / 2;
+            self.turn -= cut;
+            self.ghosts.rewind(cut);
         }
     }
 
-    /// The head of a queue, left in its place; entries of blocks that have gone are dropped.
-    fn head(&mut self, queue: Queue) -> Option<BlockId> {
-        let entries = match queue {
-            Queue::Small => &mut self.small,
-            _ => &mut self.main,
-        };
-        while let Some((id, turn)) = entries.front().copied() {
-            let node = self.nodes[id as usize];
-            if node.turn == turn && node.queue == queue {
-                return Some(id);
-            }
-            entries.pop_front();
-        }
-        None
+    /// Whether a block went lately: when no more ghosts came since than there are blocks.
+    fn knows(&mut self, fingerprint: u64) -> bool {
+        let most = (self.resident() as u32).saturating_add(GHOST_STEP);
+        let ghost = self.ghosts.take(fingerprint);
+        ghost.is_some_and(|ghost| self.turn - ghost.used.min(self.turn) <= most)
     }
 
     /// The first of a queue without uses, and whether there were others before it: those stand at the
@@ -137,68 +191,64 @@ impl S3Fifo {
     fn used_up(&mut self, queue: Queue) -> (Option<BlockId>, bool) {
         let mut moved = false;
         while let Some(id) = self.head(queue) {
-            let uses = self.nodes[id as usize].uses;
+            let uses = self.states[id as usize].uses();
             if uses == 0 {
                 return (Some(id), moved);
             }
             moved = true;
             match queue {
-                Queue::Small => self.requeue(id, queue, Queue::Main, 0),
-                _ => self.requeue(id, queue, queue, uses - 1),
+                Queue::Small => self.requeue(id, Queue::Main, 0),
+                _ => self.requeue(id, queue, uses - 1),
             }
         }
         (None, moved)
     }
 
-    /// Sends the head of a queue to the end of a queue, with as many uses.
-    fn requeue(&mut self, id: BlockId, from: Queue, to: Queue, uses: u8) {
-        match from {
-            Queue::Small => drop(self.small.pop_front()),
-            _ => drop(self.main.pop_front()),
-        }
+    fn head(&mut self, queue: Queue) -> Option<BlockId> {
+        let first = self.line(queue).first;
+        (first != NOBODY).then_some(first)
+    }
+
+    /// Sends a block to the end of a queue, with as many uses.
+    fn requeue(&mut self, id: BlockId, to: Queue, uses: u8) {
         self.leave(id);
-        self.nodes[id as usize].uses = uses;
+        self.states[id as usize] = State::new(Queue::None, uses);
         self.push(id, to);
     }
 }
 
 impl Policy for S3Fifo {
     fn inserted(&mut self, id: BlockId, facts: Facts) {
-        let index = id as usize;
-        self.nodes.reach(index);
-        self.nodes[index] = Node {
-            turn: self.nodes[index].turn.wrapping_add(1),
-            fingerprint: facts.fingerprint,
-            ..Node::default()
-        };
+        self.nodes.reach(id as usize);
+        self.states.reach(id as usize);
+        self.states[id as usize] = State::default();
         self.chains.insert(id, facts.parent);
         if let Some(parent) = self.chains.parent(id) {
             self.nodes[parent as usize].child = id;
         }
-        let known = self.ghosts.remove(&facts.fingerprint).is_some();
+        let known = self.knows(facts.fingerprint);
         self.push(id, if known { Queue::Main } else { Queue::Small });
     }
 
     fn touched(&mut self, id: BlockId) {
-        if let Some(node) = self.nodes.get_mut(id as usize) {
-            node.uses = (node.uses + 1).min(USES_MAX);
+        if let Some(state) = self.states.get_mut(id as usize) {
+            *state = State::new(state.queue(), (state.uses() + 1).min(USES_MAX));
         }
     }
 
-    fn removed(&mut self, id: BlockId, evicted: bool) {
-        let Some(node) = self.nodes.get(id as usize).copied() else {
+    fn removed(&mut self, id: BlockId, evicted: Option<u64>) {
+        let Some(state) = self.states.get(id as usize).copied() else {
             return;
         };
         self.leave(id);
-        self.nodes[id as usize].turn = node.turn.wrapping_add(1);
         let parent = self.chains.remove(id);
         self.below = match self.below {
             Some((head, leaf)) if leaf == id && head != id => parent.map(|leaf| (head, leaf)),
             Some((head, _)) if head == id => None,
             kept => kept,
         };
-        if evicted && node.queue == Queue::Small {
-            self.remember(node.fingerprint);
+        if let Some(fingerprint) = evicted.filter(|_| state.queue() == Queue::Small) {
+            self.remember(fingerprint);
         }
     }
 
@@ -206,8 +256,8 @@ impl Policy for S3Fifo {
         // A queue that has come round to the first block that was refused is asked no more.
         let (mut small, mut main) = (Round::default(), Round::default());
         for _ in 0..PROPOSALS_MAX {
-            let share = (self.small_len + self.main_len) / SMALL_SHARE;
-            let small_first = self.small_len > share || main.over;
+            let share = self.resident() / SMALL_SHARE;
+            let small_first = self.small.len > share || main.over;
             let queue = match small_first && !small.over {
                 true => Queue::Small,
                 false if !main.over => Queue::Main,
@@ -244,7 +294,7 @@ impl Policy for S3Fifo {
             }
             // Its time has not come: it stands at the end of its queue again.
             round.first.get_or_insert(id);
-            self.requeue(id, queue, queue, 0);
+            self.requeue(id, queue, 0);
         }
         None
     }

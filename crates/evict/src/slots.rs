@@ -9,21 +9,22 @@ const NOBODY: BlockId = BlockId::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// Counts the blocks that had this number: a child of an earlier one is no child.
-    generation: u32,
     children: u32,
     /// The block before it, and which of those that had its number.
     parent: BlockId,
-    parent_generation: u32,
+    parent_generation: u16,
+    /// Counts the blocks that had this number: a child of an earlier one is no child. One that has
+    /// waited for 65,536 others would be taken for a child again, and go a little later or sooner.
+    generation: u16,
 }
 
 impl Default for Slot {
     fn default() -> Self {
         Self {
-            generation: 0,
             children: 0,
             parent: NOBODY,
             parent_generation: 0,
+            generation: 0,
         }
     }
 }

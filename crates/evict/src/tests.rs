@@ -30,7 +30,7 @@ fn a_chain_goes_from_its_end() {
         policy.inserted(2, facts(2, Some(1)));
         let mut gone = Vec::new();
         while let Some(id) = policy.victim(&mut |_| true) {
-            policy.removed(id, true);
+            policy.removed(id, Some(u64::from(id)));
             gone.push(id);
         }
         assert_eq!(gone, [2, 1, 0], "{}", choice.name());
@@ -41,14 +41,14 @@ fn a_chain_goes_from_its_end() {
 fn s3_fifo_keeps_what_came_back() {
     let mut policy = S3Fifo::default();
     policy.inserted(0, facts(100, None));
-    policy.removed(0, true);
+    policy.removed(0, Some(100));
     policy.inserted(0, facts(100, None)); // its ghost is there: main queue
     for id in 1..20 {
         policy.inserted(id, facts(u64::from(id), None));
     }
     for expected in 1..18 {
         assert_eq!(policy.victim(&mut |_| true), Some(expected));
-        policy.removed(expected, true);
+        policy.removed(expected, Some(u64::from(expected)));
     }
 }
 
@@ -77,13 +77,13 @@ proptest! {
                     for parent in parents.values_mut().filter(|parent| **parent == Some(id)) {
                         *parent = None;
                     }
-                    policy.removed(id, false);
+                    policy.removed(id, None);
                 }
                 3 => {
                     if let Some(id) = policy.victim(&mut |_| true) {
                         prop_assert!(parents.contains_key(&id) && leaf(&parents, id));
                         parents.remove(&id);
-                        policy.removed(id, true);
+                        policy.removed(id, Some(u64::from(id)));
                     } else {
                         prop_assert!(parents.is_empty());
                     }
@@ -93,11 +93,15 @@ proptest! {
         }
         let mut gone = HashSet::new();
         while let Some(id) = policy.victim(&mut |_| true) {
-            policy.removed(id, true);
+            policy.removed(id, Some(u64::from(id)));
             gone.insert(id);
         }
         prop_assert_eq!(gone.len(), parents.len());
     }
+}
+
+fn fingerprint(name: u64) -> u64 {
+    name.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Sessions that come again and again, among strangers that never do: many more than there is room.
@@ -126,14 +130,14 @@ fn sessions_kept(choice: Choice) -> f64 {
                 .flatten();
             if free.is_empty() {
                 let victim = policy.victim(&mut |id| Some(id) != parent).expect("one");
-                policy.removed(victim, true);
+                policy.removed(victim, Some(fingerprint(names[victim as usize])));
                 there.remove(&names[victim as usize]);
                 free.push(victim);
             }
             let id = free.pop().expect("a number");
             names[id as usize] = name;
             there.insert(name, id);
-            policy.inserted(id, facts(name.wrapping_mul(0x9e37_79b9_7f4a_7c15), parent));
+            policy.inserted(id, facts(fingerprint(name), parent));
         }
     }
     f64::from(hits) / f64::from(asked)
@@ -146,22 +150,19 @@ fn density_learns_which_blocks_come_back() {
     assert!(sessions_kept(Choice::Density) > 0.9);
 }
 
-#[test]
-fn uses_are_counted_on_beyond_32_bits() {
-    let mut density = Density::default();
+/// Of 200 blocks the later half is used while uses are counted beyond 32 bits.
+fn go_on_beyond_32_bits<P: Policy + Default>(skip_to: fn(&mut P, u32)) {
+    let mut policy = P::default();
     for id in 0..200 {
-        density.inserted(id, facts(u64::from(id), None));
+        policy.inserted(id, facts(u64::from(id), None));
     }
-    density.skip_to(u32::MAX - 100);
-    for id in 100..200 {
-        density.touched(id);
-    }
-    for id in 150..200 {
-        density.touched(id);
+    skip_to(&mut policy, u32::MAX - 100);
+    for id in (100..200).chain(150..200) {
+        policy.touched(id);
     }
     let mut gone = Vec::new();
-    while let Some(id) = density.victim(&mut |_| true) {
-        density.removed(id, true);
+    while let Some(id) = policy.victim(&mut |_| true) {
+        policy.removed(id, Some(u64::from(id)));
         gone.push(id);
     }
     assert_eq!(gone.len(), 200);
@@ -169,4 +170,48 @@ fn uses_are_counted_on_beyond_32_bits() {
         gone[..100].iter().all(|id| *id < 100),
         "the oldest went first: {gone:?}"
     );
+}
+
+#[test]
+fn uses_are_counted_on_beyond_32_bits() {
+    go_on_beyond_32_bits(Density::skip_to);
+    go_on_beyond_32_bits(Lru::skip_to);
+}
+
+proptest! {
+    /// A heap gives what a sorted list gives, whatever comes, goes and is used.
+    #[test]
+    fn a_heap_is_an_order(steps in proptest::collection::vec((0u32..40, 0u8..3), 1..400)) {
+        let (mut heap, mut uses) = (heap::Heap::default(), heap::Uses::default());
+        let mut truth: HashMap<BlockId, u32> = HashMap::new();
+        for (now, (id, step)) in steps.into_iter().enumerate() {
+            let now = now as u32 + 1;
+            match step {
+                0 => {
+                    if truth.remove(&id).is_some() {
+                        prop_assert!(heap.remove(id, &mut uses));
+                    }
+                }
+                1 if !truth.contains_key(&id) => {
+                    // Some come with an old use, as a parent whose last child went.
+                    let last = if id % 3 == 0 { now / 2 } else { now };
+                    uses.set(id, last);
+                    heap.insert(id, &mut uses);
+                    truth.insert(id, last);
+                }
+                _ => {
+                    if let Some(last) = truth.get_mut(&id) {
+                        *last = now;
+                        uses.set(id, now);
+                        prop_assert!(heap.used(id, &mut uses));
+                    }
+                }
+            }
+            let mut sorted: Vec<u32> = truth.values().copied().collect();
+            sorted.sort_unstable();
+            let given: Vec<u32> = heap.iter(&uses).map(|id| uses.last(id)).collect();
+            prop_assert_eq!(&given, &sorted);
+            prop_assert_eq!(heap.first().map(|id| uses.last(id)), sorted.first().copied());
+        }
+    }
 }

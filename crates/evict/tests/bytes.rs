@@ -32,7 +32,11 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 const BLOCKS: u32 = 1 << 16;
-const BYTES_MAX: f64 = 64.0;
+const BYTES_MAX: f64 = 40.0;
+
+fn fingerprint(number: u32) -> u64 {
+    u64::from(number).wrapping_mul(0xd1b5_4a32_d192_ed03)
+}
 
 /// Bytes a block after the cache was turned over many times by chains of so many blocks.
 fn bytes_of(choice: Choice, chain: u32) -> f64 {
@@ -40,19 +44,21 @@ fn bytes_of(choice: Choice, chain: u32) -> f64 {
     let mut policy = choice.build();
     let mut free: Vec<BlockId> = Vec::with_capacity(BLOCKS as usize);
     free.extend(0..BLOCKS);
-    let own = free.capacity() * size_of::<BlockId>();
+    let mut names = vec![0; BLOCKS as usize];
+    let own = (free.capacity() + names.len()) * size_of::<BlockId>();
     let mut before_it = None;
     for number in 0..8 * BLOCKS {
         if free.is_empty() {
             let spared = before_it;
             let victim = policy.victim(&mut |id| Some(id) != spared);
             let victim = victim.expect("a victim");
-            policy.removed(victim, true);
+            policy.removed(victim, Some(fingerprint(names[victim as usize])));
             free.push(victim);
         }
         let id = free.pop().expect("a number");
         let parent = before_it.filter(|_| number % chain > 0);
-        let fingerprint = u64::from(number).wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let fingerprint = fingerprint(number);
+        names[id as usize] = number;
         policy.inserted(
             id,
             Facts {
@@ -70,13 +76,15 @@ fn bytes_of(choice: Choice, chain: u32) -> f64 {
 }
 
 #[test]
-fn a_block_takes_at_most_64_bytes() {
+fn a_block_takes_at_most_40_bytes() {
     // Alone, as clients without chains put them, and in long chains.
     for (choice, chain) in [
         (Choice::Lru, 1),
         (Choice::Lru, 64),
         (Choice::Density, 1),
         (Choice::Density, 64),
+        (Choice::S3Fifo, 1),
+        (Choice::S3Fifo, 64),
     ] {
         let bytes = bytes_of(choice, chain);
         println!("{}, chains of {chain}: {bytes:.1} bytes", choice.name());

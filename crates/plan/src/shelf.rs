@@ -93,7 +93,7 @@ impl Shelf {
             };
             let block = self.places[id as usize].block;
             self.ids.remove(&block);
-            self.policy.removed(id, true);
+            self.policy.removed(id, Some(mix(u64::from(block))));
             self.free.push(id);
             evicted.push(block);
         }

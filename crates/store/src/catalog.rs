@@ -11,9 +11,10 @@ mod scan;
 mod table;
 
 pub use graves::Gone;
-pub use record::{Attributes, Condition, Put, Stored};
+pub use record::{Attributes, Condition, Put, RECORD_BYTES, Stored};
 pub use scan::Page;
-pub use table::{Catalog, Count, Inserted, Limits, RECORD_BYTES};
+pub use table::{Catalog, Count, Inserted, Limits};
+pub(crate) use table::{mark, spread};
 
 #[cfg(test)]
 mod tests;

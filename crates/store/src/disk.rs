@@ -31,7 +31,7 @@ mod tier;
 pub use append::Appender;
 pub use device::{Device, Folder, SegmentFile};
 pub use format::{ALIGN, FormatError, Record};
-pub use index::{Index, Place};
+pub use index::{ENTRY_BYTES, Index, Place};
 pub use tier::{DiskConfig, DiskError, DiskStat, DiskTier};
 
 pub(crate) use tier::unix_ms;

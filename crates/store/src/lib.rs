@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod disk;
 pub mod door;
 mod flights;
+mod keys;
 mod ledger;
 pub mod memory;
 mod metrics;

@@ -1,17 +1,24 @@
 //! Namespaces: everything that must agree before two engines may share bytes has one name. A key
 //! means something only within one.
 
-use crate::ledger::{Door, Ledger};
-use hashbrown::HashMap;
+use crate::{
+    catalog::Attributes,
+    ledger::{Door, Ledger},
+};
+use hashbrown::{HashMap, HashSet};
+use onefill_wire::lm::Layout;
 use parking_lot::Mutex;
 use std::sync::{Arc, atomic::AtomicU64};
 
 /// Namespaces that may be opened. They live as long as the store.
 pub const NAMESPACES_MAX: usize = 4096;
 
+/// Layouts that are kept of a namespace before those that no block has are looked for.
+const LAYOUTS_MIN: usize = 64;
+
 /// A namespace's number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct NamespaceId(pub u32);
+pub struct NamespaceId(pub u16);
 
 /// One namespace.
 #[derive(Debug)]
@@ -25,9 +32,32 @@ pub struct Namespace {
     /// Size of the block that was put last; 0 before the first.
     pub recent_bytes: AtomicU64,
     ledger: [Ledger; Door::ALL.len()],
+    layouts: Mutex<Layouts>,
 }
 
+/// Layouts of blocks, and how many there may be before those that no block has are forgotten.
+#[derive(Default, Debug)]
+struct Layouts(HashSet<Arc<Layout>>, usize);
+
 impl Namespace {
+    /// The same attributes, in memory once for all blocks that have them.
+    #[must_use]
+    pub fn share(&self, attributes: Attributes) -> Attributes {
+        let Attributes::Lm(layout) = attributes else {
+            return attributes;
+        };
+        let Layouts(all, most) = &mut *self.layouts.lock();
+        if let Some(known) = all.get(&layout) {
+            return Attributes::Lm(Arc::clone(known));
+        }
+        if all.len() >= *most {
+            all.retain(|layout| Arc::strong_count(layout) > 1);
+            *most = (2 * all.len()).max(LAYOUTS_MIN);
+        }
+        all.insert(Arc::clone(&layout));
+        Attributes::Lm(layout)
+    }
+
     /// What a door did in it.
     #[must_use]
     pub fn ledger(&self, door: Door) -> &Ledger {
@@ -56,11 +86,12 @@ impl Namespaces {
             return None;
         }
         let namespace = Arc::new(Namespace {
-            id: NamespaceId(u32::try_from(opened.all.len()).ok()?),
+            id: NamespaceId(u16::try_from(opened.all.len()).ok()?),
             name: name.to_owned(),
             block_bytes,
             recent_bytes: AtomicU64::new(0),
             ledger: Default::default(),
+            layouts: Mutex::default(),
         });
         opened.all.push(Arc::clone(&namespace));
         opened

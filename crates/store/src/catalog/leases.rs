@@ -1,15 +1,27 @@
-//! Promises that a block stays readable: how many pages they hold, and when they lapse.
+//! Promises that a block stays readable: to whom, how many pages they hold, and when they lapse.
 
+use hashbrown::HashMap;
 use std::collections::VecDeque;
 
 /// Promises that may be open at once.
 const LEASES_MAX: usize = 1 << 16;
 
+/// What was promised of one block.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// Promises, each until it is fetched.
+    count: u32,
+    pages: usize,
+    /// When the last of them lapses.
+    until_ms: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Leases {
-    /// When a promise lapses, to which slot and serial it was given. In the order in which they
-    /// were given, which is that of their ends as long as all last equally long.
-    queue: VecDeque<(u64, u32, u32)>,
+    open: HashMap<u32, Lease>,
+    /// When a promise lapses, and to which slot it was given. In the order in which they were given,
+    /// which is that of their ends as long as all last equally long.
+    queue: VecDeque<(u64, u32)>,
     pages: usize,
     pages_max: usize,
 }
@@ -17,15 +29,11 @@ pub(super) struct Leases {
 impl Leases {
     pub(super) fn new(pages_max: usize) -> Self {
         Self {
+            open: HashMap::new(),
             queue: VecDeque::new(),
             pages: 0,
             pages_max,
         }
-    }
-
-    /// Whether another block of `pages` pages may be promised.
-    pub(super) fn has_room(&self, pages: usize) -> bool {
-        self.pages + pages <= self.pages_max && self.queue.len() < LEASES_MAX
     }
 
     /// Pages that are promised.
@@ -33,25 +41,58 @@ impl Leases {
         self.pages
     }
 
-    pub(super) fn hold(&mut self, pages: usize) {
-        self.pages += pages;
+    /// Whether a block was promised.
+    pub(super) fn hold(&self, id: u32, now_ms: u64) -> bool {
+        let lease = self.open.get(&id);
+        lease.is_some_and(|lease| lease.until_ms > now_ms)
     }
 
-    pub(super) fn let_go(&mut self, pages: usize) {
-        self.pages = self.pages.saturating_sub(pages);
+    /// Promises a block of so many pages, if there is room for that.
+    pub(super) fn give(&mut self, id: u32, pages: usize, until_ms: u64) {
+        let has_room = self.pages + pages <= self.pages_max && self.queue.len() < LEASES_MAX;
+        let lease = match self.open.get_mut(&id) {
+            Some(lease) => lease,
+            None if !has_room => return,
+            None => {
+                self.pages += pages;
+                self.open.entry(id).or_insert(Lease {
+                    count: 0,
+                    pages,
+                    until_ms,
+                })
+            }
+        };
+        lease.count = lease.count.saturating_add(1);
+        lease.until_ms = until_ms;
+        self.queue.push_back((until_ms, id));
     }
 
-    pub(super) fn queue(&mut self, until_ms: u64, id: u32, serial: u32) {
-        self.queue.push_back((until_ms, id, serial));
-    }
-
-    /// The next promise whose time is over.
-    pub(super) fn lapsed(&mut self, now_ms: u64) -> Option<(u32, u32)> {
-        let (until, id, serial) = *self.queue.front()?;
-        if until > now_ms {
-            return None;
+    /// One of a block's promises was kept.
+    pub(super) fn kept(&mut self, id: u32) {
+        if let Some(lease) = self.open.get_mut(&id) {
+            lease.count -= 1;
+            if lease.count == 0 {
+                self.end(id);
+            }
         }
-        self.queue.pop_front();
-        Some((id, serial))
+    }
+
+    /// All of a block's promises are over.
+    pub(super) fn end(&mut self, id: u32) {
+        if let Some(lease) = self.open.remove(&id) {
+            self.pages -= lease.pages;
+        }
+    }
+
+    /// Forgets promises whose time is over.
+    pub(super) fn lapse(&mut self, now_ms: u64) {
+        while let Some((until, id)) = self.queue.front().copied()
+            && until <= now_ms
+        {
+            self.queue.pop_front();
+            if !self.hold(id, now_ms) {
+                self.end(id);
+            }
+        }
     }
 }

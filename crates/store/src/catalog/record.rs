@@ -1,17 +1,18 @@
 //! A block and what is known of it.
 
-use crate::{memory::Block, namespace::NamespaceId};
+use crate::{keys::Key, memory::Block, namespace::NamespaceId};
 use onefill_wire::lm;
 use std::sync::Arc;
 
 /// What a door wants to be told again with the block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Attributes {
     /// Nothing.
     #[default]
     None,
-    /// The layout that `lm://` sends with a block. Without it that door can't answer.
-    Lm(lm::Layout),
+    /// The layout that `lm://` sends with a block, kept once for all that have it (see
+    /// [`Namespace::share`](crate::Namespace::share)). Without it that door can't answer.
+    Lm(Arc<lm::Layout>),
 }
 
 /// A committed block. Whoever holds it can read it, whatever becomes of its record.
@@ -52,39 +53,28 @@ pub struct Put {
     pub sum: Option<u128>,
 }
 
-/// The end of a block that has none.
-pub(super) const NEVER: u64 = u64::MAX;
-
+/// What the table knows of a block: of each there is one, so that nothing is in it that only a few
+/// have. Their promises and ends lie apart.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) namespace: NamespaceId,
-    pub(super) key: Box<[u8]>,
-    pub(super) hash: u64,
-    /// Tells records apart that had the same slot within a lease's time.
-    pub(super) serial: u32,
+    pub(super) key: Key,
     pub(super) stored: Arc<Stored>,
-    /// Promises that the block stays, each until it is fetched.
-    pub(super) leases: u32,
-    /// When the last of them lapses.
-    pub(super) leased_until_ms: u64,
-    /// [`NEVER`] where it has no end: an `Option` would take as much again.
-    pub(super) end_ms: u64,
+    /// A part of the key's hash.
+    pub(super) mark: u32,
+    pub(super) namespace: NamespaceId,
     pub(super) pinned: bool,
 }
 
 impl Record {
-    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
-        self.end_ms <= now_ms
-    }
-
-    /// When it ends, if it does.
-    pub(super) fn expires_ms(&self) -> Option<u64> {
-        (self.end_ms != NEVER).then_some(self.end_ms)
-    }
-
-    /// Whether eviction may take it: nobody reads it, nobody was promised it.
-    pub(super) fn may_go(&self, now_ms: u64) -> bool {
-        let leased = self.leases > 0 && self.leased_until_ms > now_ms;
-        !self.pinned && !leased && Arc::strong_count(&self.stored) == 1
+    /// Bytes that are charged for it.
+    pub(super) fn bytes(&self) -> usize {
+        RECORD_BYTES + self.key.heap_bytes() + self.stored.block.heap_bytes()
     }
 }
+
+/// What a record with a key as engines make them takes beside its block's pages, the policy's part and
+/// that of the tables included (a test counts them). Longer keys and blocks in pieces are charged beside
+/// it.
+pub const RECORD_BYTES: usize = 200;
+/// What a block's end takes.
+pub(super) const END_BYTES: usize = 64;

@@ -29,10 +29,10 @@ impl Catalog {
             }
             if let Some(record) = slot
                 && record.namespace == namespace
-                && !record.is_expired(now_ms)
+                && !self.is_over(index as u32, now_ms)
             {
-                page.keys
-                    .push((record.key.clone(), record.stored.block.len()));
+                let name = self.keys.name(&record.key);
+                page.keys.push((name, record.stored.block.len()));
             }
         }
         page

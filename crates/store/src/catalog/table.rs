@@ -1,17 +1,15 @@
 //! Keys to blocks.
 
 use super::{
+    expiry::Ends,
     graves::{Gone, Graves},
     leases::Leases,
-    record::{Condition, NEVER, Put, Record, Stored},
+    record::{Condition, END_BYTES, Put, Record, Stored},
 };
-use crate::namespace::NamespaceId;
+use crate::{keys::Keys, namespace::NamespaceId};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use onefill_evict::{Facts, Paged, Policy};
-use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
-
-/// What a record takes beside its key and its block's pages.
-pub const RECORD_BYTES: usize = 384;
+use std::{hash::BuildHasher, sync::Arc};
 
 /// Bounds of a catalog.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +39,14 @@ pub struct Catalog {
     pub(super) slots: Paged<Option<Record>>,
     free: Vec<u32>,
     table: HashTable<u32>,
+    pub(super) keys: Keys,
     hasher: DefaultHashBuilder,
     policy: Box<dyn Policy>,
     leases: Leases,
     graves: Graves,
-    /// Ends of life, the next one first.
-    pub(super) ends: BTreeSet<(u64, u32)>,
+    pub(super) ends: Ends,
     record_bytes: usize,
     limits: Limits,
-    serial: u32,
     counts: HashMap<NamespaceId, Count>,
 }
 
@@ -72,14 +69,14 @@ impl Catalog {
             slots: Paged::default(),
             free: Vec::new(),
             table: HashTable::new(),
+            keys: Keys::default(),
             hasher: DefaultHashBuilder::default(),
             policy,
             leases: Leases::new(limits.leased_pages_max),
             graves: Graves::default(),
-            ends: BTreeSet::new(),
+            ends: Ends::default(),
             record_bytes: 0,
             limits,
-            serial: 0,
             counts: HashMap::new(),
         }
     }
@@ -96,10 +93,10 @@ impl Catalog {
         self.table.is_empty()
     }
 
-    /// Bytes of records and keys, as they are charged.
+    /// Bytes of records, keys and ends, as they are charged.
     #[must_use]
     pub fn record_bytes(&self) -> usize {
-        self.record_bytes
+        self.record_bytes + self.ends.len() * END_BYTES
     }
 
     /// Pages that are promised.
@@ -125,7 +122,7 @@ impl Catalog {
             return Err(self.graves.find(self.hash(namespace, key)));
         };
         self.policy.touched(id);
-        self.fetched(id);
+        self.leases.kept(id);
         let record = self.record(id).ok_or((Gone::Absent, None))?;
         Ok(Arc::clone(&record.stored))
     }
@@ -141,11 +138,12 @@ impl Catalog {
     ) -> Option<usize> {
         let id = self.live(namespace, key, now_ms)?;
         self.policy.touched(id);
-        self.lapse(now_ms);
+        self.leases.lapse(now_ms);
+        let block = &self.slots.get(id as usize)?.as_ref()?.stored.block;
         if lease_ms > 0 {
-            self.lease(id, now_ms + lease_ms);
+            self.leases.give(id, block.pages(), now_ms + lease_ms);
         }
-        self.record(id).map(|record| record.stored.block.len())
+        Some(block.len())
     }
 
     /// Takes a block in, which is visible from here on.
@@ -181,31 +179,29 @@ impl Catalog {
     ) {
         let hash = self.hash(namespace, key);
         self.graves.rise(hash);
-        self.serial = self.serial.wrapping_add(1);
-        self.record_bytes += RECORD_BYTES + key.len();
         let count = self.counts.entry(namespace).or_default();
         count.blocks += 1;
         count.bytes += stored.block.len();
         let record = Record {
-            namespace,
-            key: key.into(),
-            hash,
-            serial: self.serial,
+            key: self.keys.keep(key),
             stored,
-            leases: 0,
-            leased_until_ms: 0,
-            end_ms: expires_ms.unwrap_or(NEVER),
+            mark: mark(hash),
+            namespace,
             pinned: false,
         };
+        self.record_bytes += record.bytes();
         let id = self.free.pop().unwrap_or_else(|| {
             // Records are charged: there are never 2^32 of them.
             u32::try_from(self.slots.add()).unwrap_or(u32::MAX)
         });
         self.slots[id as usize] = Some(record);
-        self.move_end(id, None, expires_ms);
+        self.ends.set(id, expires_ms);
         let slots = &self.slots;
-        let rehash = |id: &u32| slots[*id as usize].as_ref().map_or(0, |record| record.hash);
-        self.table.insert_unique(hash, id, rehash);
+        let rehash = |id: &u32| {
+            let record = slots[*id as usize].as_ref();
+            record.map_or(0, |record| spread(record.mark))
+        };
+        self.table.insert_unique(spread(mark(hash)), id, rehash);
         self.policy.inserted(
             id,
             Facts {
@@ -216,7 +212,6 @@ impl Catalog {
     }
 
     fn replace(&mut self, id: u32, stored: Arc<Stored>, put: &Put) -> Inserted {
-        self.fetched(id);
         let Some(record) = self.slots[id as usize].as_mut() else {
             return Inserted::Unmet;
         };
@@ -224,21 +219,14 @@ impl Catalog {
             && record.stored.block.len() == stored.block.len();
         let count = self.counts.entry(record.namespace).or_default();
         count.bytes = count.bytes + stored.block.len() - record.stored.block.len();
-        // The promise was on the old bytes' pages: it ends with them.
-        let held = if record.leases > 0 {
-            record.stored.block.pages()
-        } else {
-            0
-        };
-        record.leases = 0;
+        self.record_bytes -= record.bytes();
         record.stored = stored;
-        let before = record.expires_ms();
+        self.record_bytes += record.bytes();
+        // The promise was on the old bytes' pages: it ends with them.
+        self.leases.end(id);
         if !put.keep_expiry {
-            record.end_ms = put.expires_ms.unwrap_or(NEVER);
+            self.ends.set(id, put.expires_ms);
         }
-        let after = record.expires_ms();
-        self.leases.let_go(held);
-        self.move_end(id, before, after);
         self.policy.touched(id);
         if same {
             Inserted::Same
@@ -273,7 +261,7 @@ impl Catalog {
     /// A promise is not wanted; the block's size, if it is there.
     pub fn release(&mut self, namespace: NamespaceId, key: &[u8], now_ms: u64) -> Option<usize> {
         let id = self.live(namespace, key, now_ms)?;
-        self.fetched(id);
+        self.leases.kept(id);
         self.record(id).map(|record| record.stored.block.len())
     }
 
@@ -294,19 +282,17 @@ impl Catalog {
     /// Whether records take more than they may.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
-        self.record_bytes > self.limits.record_bytes_max
+        self.record_bytes() > self.limits.record_bytes_max
     }
 
     /// Lets the next block go; `None` where none may.
     pub fn evict(&mut self, now_ms: u64) -> Option<Arc<Stored>> {
-        if let Some((end, id)) = self.ends.first().copied()
-            && end <= now_ms
-        {
+        if let Some(id) = self.ends.over(now_ms) {
             return self.take_out(id, Gone::Expired);
         }
-        self.lapse(now_ms);
+        self.leases.lapse(now_ms);
         let mut pinned = Vec::new();
-        let slots = &self.slots;
+        let (slots, leases) = (&self.slots, &self.leases);
         let victim = self.policy.victim(&mut |id| {
             let Some(record) = &slots[id as usize] else {
                 return false;
@@ -314,7 +300,9 @@ impl Catalog {
             if record.pinned {
                 pinned.push(id);
             }
-            record.may_go(now_ms)
+            // Nobody was promised it, and nobody reads it.
+            let is_read = Arc::strong_count(&record.stored) > 1;
+            !record.pinned && !leases.hold(id, now_ms) && !is_read
         });
         // They would be proposed again and again, before all others.
         for id in pinned {
@@ -325,22 +313,24 @@ impl Catalog {
 
     pub(super) fn take_out(&mut self, id: u32, why: Gone) -> Option<Arc<Stored>> {
         let record = self.slots.get_mut(id as usize)?.take()?;
-        if let Ok(entry) = self.table.find_entry(record.hash, |other| *other == id) {
+        let same = |other: &u32| *other == id;
+        if let Ok(entry) = self.table.find_entry(spread(record.mark), same) {
             entry.remove();
         }
+        let hash = self.hash(record.namespace, &self.keys.name(&record.key));
+        self.keys.let_go(&record.key);
         self.free.push(id);
-        self.policy.removed(id, why == Gone::Evicted);
-        self.move_end(id, record.expires_ms(), None);
-        if record.leases > 0 {
-            self.leases.let_go(record.stored.block.pages());
-        }
-        self.record_bytes -= RECORD_BYTES + record.key.len();
+        let evicted = (why == Gone::Evicted).then_some(hash);
+        self.policy.removed(id, evicted);
+        self.ends.set(id, None);
+        self.leases.end(id);
+        self.record_bytes -= record.bytes();
         let size = record.stored.block.len();
         let count = self.counts.entry(record.namespace).or_default();
         count.blocks -= 1;
         count.bytes -= size;
         count.evicted += u64::from(why == Gone::Evicted);
-        self.graves.bury(record.hash, size as u64, why);
+        self.graves.bury(hash, size as u64, why);
         Some(record.stored)
     }
 
@@ -349,72 +339,47 @@ impl Catalog {
     }
 
     fn find(&self, namespace: NamespaceId, key: &[u8]) -> Option<u32> {
-        let hash = self.hash(namespace, key);
+        let mark = mark(self.hash(namespace, key));
         let same = |id: &u32| {
-            let record = self.record(*id);
-            record.is_some_and(|record| record.namespace == namespace && *record.key == *key)
+            self.record(*id).is_some_and(|record| {
+                record.mark == mark
+                    && record.namespace == namespace
+                    && self.keys.is(&record.key, key)
+            })
         };
-        self.table.find(hash, same).copied()
+        self.table.find(spread(mark), same).copied()
     }
 
     /// The slot of a key whose time is not over.
     pub(super) fn live(&mut self, namespace: NamespaceId, key: &[u8], now_ms: u64) -> Option<u32> {
         let id = self.find(namespace, key)?;
-        if self.record(id)?.is_expired(now_ms) {
+        if self.is_over(id, now_ms) {
             self.take_out(id, Gone::Expired);
             return None;
         }
         Some(id)
     }
 
+    /// Whether a block's time is over.
+    pub(super) fn is_over(&self, id: u32, now_ms: u64) -> bool {
+        self.ends.get(id).is_some_and(|end| end <= now_ms)
+    }
+
     pub(super) fn record(&self, id: u32) -> Option<&Record> {
         self.slots.get(id as usize)?.as_ref()
     }
 
-    pub(super) fn record_mut(&mut self, id: u32) -> Option<&mut Record> {
+    fn record_mut(&mut self, id: u32) -> Option<&mut Record> {
         self.slots.get_mut(id as usize)?.as_mut()
     }
+}
 
-    fn lease(&mut self, id: u32, until_ms: u64) {
-        let Some(record) = self.slots[id as usize].as_mut() else {
-            return;
-        };
-        let pages = record.stored.block.pages();
-        if record.leases == 0 && !self.leases.has_room(pages) {
-            return;
-        }
-        if record.leases == 0 {
-            self.leases.hold(pages);
-        }
-        record.leases = record.leases.saturating_add(1);
-        record.leased_until_ms = until_ms;
-        let serial = record.serial;
-        self.leases.queue(until_ms, id, serial);
-    }
+/// What a record keeps of its key's hash.
+pub(crate) fn mark(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
 
-    /// One of a block's promises was kept.
-    fn fetched(&mut self, id: u32) {
-        if let Some(record) = self.slots[id as usize].as_mut()
-            && record.leases > 0
-        {
-            record.leases -= 1;
-            if record.leases == 0 {
-                self.leases.let_go(record.stored.block.pages());
-            }
-        }
-    }
-
-    /// Forgets promises whose time is over.
-    fn lapse(&mut self, now_ms: u64) {
-        while let Some((id, serial)) = self.leases.lapsed(now_ms) {
-            if let Some(Some(record)) = self.slots.get_mut(id as usize)
-                && record.serial == serial
-                && record.leases > 0
-                && record.leased_until_ms <= now_ms
-            {
-                record.leases = 0;
-                self.leases.let_go(record.stored.block.pages());
-            }
-        }
-    }
+/// A mark as a hash: the table looks at the highest and the lowest bits.
+pub(crate) fn spread(mark: u32) -> u64 {
+    u64::from(mark).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -181,3 +181,23 @@ fn a_corrupt_block_is_taken_out_but_not_its_successor() {
     world.catalog.quarantine(A, b"k", &next);
     assert_eq!(world.catalog.get(A, b"k", 0).unwrap_err().0, Gone::Corrupt);
 }
+
+#[test]
+fn what_has_gone_is_remembered_for_a_while() {
+    let mut graves = graves::Graves::default();
+    for hash in 0..70_000_u64 {
+        graves.bury(hash, hash + 5, Gone::ALL[(hash % 5) as usize]);
+    }
+    assert_eq!(graves.find(69_999), (Gone::Corrupt, Some(70_004)));
+    assert_eq!(graves.find(70_000 - 65_536).1, Some(4469));
+    assert_eq!(
+        graves.find(4463),
+        (Gone::Absent, None),
+        "the oldest are forgotten"
+    );
+    graves.rise(69_999);
+    assert_eq!(graves.find(69_999), (Gone::Absent, None));
+    graves.bury(50_000, 1, Gone::Evicted);
+    graves.bury(50_000, 2, Gone::Deleted);
+    assert_eq!(graves.find(50_000), (Gone::Deleted, Some(2)));
+}

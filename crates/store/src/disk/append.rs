@@ -80,12 +80,12 @@ impl Appender {
             len: stored.block.len() as u64,
             sum: stored.block.checksum(),
             expires_unix_ms,
-            attributes: stored.attributes,
+            attributes: stored.attributes.clone(),
             namespace: namespace.as_bytes().to_vec(),
             key: key.to_vec(),
         };
         self.write(&mut record, Some(stored))?;
-        self.index.lock().insert(id, key, Place::of(&record));
+        self.index.lock().insert(id, key, &Place::of(&record));
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Appender {
             if index.bytes() + self.segment_bytes <= self.disk_bytes {
                 break;
             }
-            let Some(dropped) = index.drop_segment(u64::MAX) else {
+            let Some(dropped) = index.drop_segment(None) else {
                 break;
             };
             drop(index);

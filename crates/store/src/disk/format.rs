@@ -2,6 +2,7 @@
 
 use crate::catalog::Attributes;
 use onefill_wire::lm::Layout;
+use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
 /// Records and their bytes begin at multiples of this.
@@ -159,7 +160,7 @@ impl Record {
             expires_unix_ms: long(whole, 56),
             attributes: match int(whole, 68) {
                 0 => Attributes::None,
-                _ => Attributes::Lm(layout),
+                _ => Attributes::Lm(Arc::new(layout)),
             },
             namespace: namespace.to_vec(),
             key: key.to_vec(),

@@ -6,7 +6,7 @@ use super::{
     index::{Index, Place},
 };
 use crate::namespace::Namespaces;
-use std::io;
+use std::{io, sync::Arc};
 
 /// Longest header: the fixed part, a namespace's and a key's longest names.
 const HEADER_MAX: usize = 16 << 10;
@@ -43,6 +43,7 @@ pub(super) fn recover(
                 found.broken += 1;
                 return Ok(());
             };
+            index.add_segment(id, Arc::clone(&file), bytes);
             scan(&*file, (id, secret), &mut found.broken, |record| {
                 found.next_serial = found.next_serial.max(record.serial + 1);
                 let name = std::str::from_utf8(&record.namespace).ok();
@@ -53,11 +54,11 @@ pub(super) fn recover(
                 if record.gone {
                     gone.push((namespace.id, record.key, record.serial));
                 } else {
-                    index.insert(namespace.id, &record.key, Place::of(&record));
+                    let mut place = Place::of(&record);
+                    place.attributes = namespace.share(place.attributes);
+                    index.insert(namespace.id, &record.key, &place);
                 }
-            })?;
-            index.add_segment(id, file, bytes);
-            Ok(())
+            })
         });
         if let Err(error) = scanned {
             tracing::warn!(segment = id, %error, "a segment can't be read");

@@ -19,12 +19,12 @@ fn headers_come_back_and_any_flipped_bit_is_seen() {
         len: 5000,
         sum: u128::MAX / 3,
         expires_unix_ms: 12,
-        attributes: Attributes::Lm(onefill_wire::lm::Layout {
+        attributes: Attributes::Lm(std::sync::Arc::new(onefill_wire::lm::Layout {
             format: 1,
             dtype: 3,
             shape: [2, 32, -1, 1024],
             location: 0,
-        }),
+        })),
         namespace: b"tenant/model".to_vec(),
         key: vec![7; 500],
     };

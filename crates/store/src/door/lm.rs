@@ -7,6 +7,7 @@ use crate::{
     store::View,
 };
 use onefill_wire::lm::{self, Command, Layout, Reply};
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves one connection to its end.
@@ -63,8 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.view.abort(draft);
             return Err(error);
         }
+        let layout = Attributes::Lm(Arc::new(request.layout));
         let put = Put {
-            attributes: Attributes::Lm(request.layout),
+            attributes: self.view.namespace().share(layout),
             ..Put::default()
         };
         self.view.commit(request.key, draft, &put);
@@ -76,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.answer(&Reply::MISS);
             return Ok(());
         };
-        let Some(reply) = found(stored.attributes, stored.block.len()) else {
+        let Some(reply) = found(&stored.attributes, stored.block.len()) else {
             self.answer(&Reply::MISS);
             return Ok(());
         };
@@ -99,9 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 /// The header of a block that this protocol can send: one that came with a layout.
-fn found(attributes: Attributes, len: usize) -> Option<Reply> {
+fn found(attributes: &Attributes, len: usize) -> Option<Reply> {
     let layout: Layout = match attributes {
-        Attributes::Lm(layout) => layout,
+        Attributes::Lm(layout) => **layout,
         Attributes::None => return None,
     };
     let length = u32::try_from(len).ok()?;

@@ -58,7 +58,7 @@ impl Arena {
     pub fn draft(&self, len: usize) -> Option<Draft> {
         let pages = Draft::pages(len);
         let runs = match pages {
-            0 => Runs::new(),
+            0 => Runs::One(BytesMut::zeroed(len)),
             pages => self.0.free.lock().take(pages)?,
         };
         Some(Draft::new(self.clone(), runs, len))
@@ -78,9 +78,10 @@ impl Arena {
         &self.0.freed
     }
 
-    pub(super) fn give_back(&self, runs: &mut Runs) {
-        if !runs.is_empty() {
-            self.0.free.lock().put_all(runs);
+    /// Runs of a block of `len` bytes come back.
+    pub(super) fn give_back(&self, runs: &mut Runs, len: usize) {
+        if Draft::pages(len) > 0 {
+            self.0.free.lock().put_all(runs.as_mut_slice());
             self.0.freed.notify_waiters();
         }
     }

@@ -11,26 +11,22 @@ pub const INLINE_MAX: usize = 64;
 #[derive(Debug)]
 struct Place {
     arena: Arena,
+    /// Pages of the arena; a short value's bytes are its own.
     runs: Runs,
-    /// Those of a short value; blocks in pages have none, so that their record is small.
-    inline: Option<Box<[u8; INLINE_MAX]>>,
     len: usize,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.arena.give_back(&mut self.runs);
+        self.arena.give_back(&mut self.runs, self.len);
     }
 }
 
 impl Place {
     /// Bytes from `at` to the end of the run that holds it.
     fn rest(&self, at: usize) -> &[u8] {
-        if let Some(inline) = &self.inline {
-            return &inline[at..self.len];
-        }
         let mut start = 0;
-        for run in &self.runs {
+        for run in self.runs.as_slice() {
             let end = start + run.len();
             if at < end {
                 return &run[at - start..run.len().min(self.len - start)];
@@ -50,14 +46,8 @@ pub struct Draft {
 
 impl Draft {
     pub(super) fn new(arena: Arena, runs: Runs, len: usize) -> Self {
-        let inline = runs.is_empty().then(|| Box::new([0; INLINE_MAX]));
         Self {
-            place: Place {
-                arena,
-                runs,
-                inline,
-                len,
-            },
+            place: Place { arena, runs, len },
             filled: 0,
             hasher: twox_hash::XxHash3_128::new(),
         }
@@ -94,11 +84,8 @@ impl Draft {
     /// Where the next bytes belong, up to `most` of them; empty once all are there.
     pub fn room(&mut self, most: usize) -> &mut [u8] {
         let (at, len) = (self.filled, self.place.len);
-        if let Some(inline) = &mut self.place.inline {
-            return &mut inline[at..len.min(at + most)];
-        }
         let mut start = 0;
-        for run in &mut self.place.runs {
+        for run in self.place.runs.as_mut_slice() {
             let end = start + run.len();
             if at < end {
                 let to = run.len().min(len - start).min(at - start + most);
@@ -166,6 +153,15 @@ impl Block {
         Draft::pages(self.place.len)
     }
 
+    /// Bytes that it takes beside its own and its pages.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self.pages() {
+            0 => self.len(),
+            _ => self.place.runs.heap_bytes(),
+        }
+    }
+
     /// xxh3-128 of its bytes as they came in.
     #[must_use]
     pub fn checksum(&self) -> u128 {
@@ -205,10 +201,8 @@ impl Block {
     /// Flips a bit, as bad memory would: for tests of what happens then.
     #[cfg(test)]
     pub(crate) fn corrupt(&mut self) {
-        match (&mut self.place.inline, self.place.runs.first_mut()) {
-            (Some(inline), _) => inline[0] ^= 1,
-            (None, Some(run)) => run[0] ^= 1,
-            (None, None) => {}
+        if let Some(first) = self.place.runs.as_mut_slice()[0].first_mut() {
+            *first ^= 1;
         }
     }
 }

@@ -8,8 +8,45 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Runs that one block may be in: a bound on what the IO vectors and the block's own record hold.
 pub(super) const RUNS_MAX: usize = 64;
 
-/// The runs that one block is in.
-pub(super) type Runs = SmallVec<[BytesMut; 1]>;
+/// The runs that one block is in: one as a rule, which then lies in the block itself.
+#[derive(Debug)]
+pub(super) enum Runs {
+    /// One.
+    One(BytesMut),
+    /// More, in order.
+    More(Box<[BytesMut]>),
+}
+
+impl Runs {
+    pub(super) fn of(mut runs: SmallVec<[BytesMut; 1]>) -> Self {
+        match runs.len() {
+            0 | 1 => Self::One(runs.pop().unwrap_or_default()),
+            _ => Self::More(runs.into_boxed_slice()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[BytesMut] {
+        match self {
+            Self::One(run) => std::slice::from_ref(run),
+            Self::More(runs) => runs,
+        }
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [BytesMut] {
+        match self {
+            Self::One(run) => std::slice::from_mut(run),
+            Self::More(runs) => runs,
+        }
+    }
+
+    /// Bytes that they take beside their own and the region's.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::More(runs) => size_of_val(&**runs),
+        }
+    }
+}
 
 /// Runs that no block is in.
 #[derive(Debug)]
@@ -65,7 +102,7 @@ impl FreeRuns {
         if self.shortfall(pages) > 0 {
             return None;
         }
-        let mut runs = Runs::new();
+        let mut runs = SmallVec::new();
         let mut left = pages;
         while left > 0 {
             let fits = self.by_len.range((left, 0)..).next();
@@ -79,7 +116,7 @@ impl FreeRuns {
             runs.push(self.cut(first, len, taken)?);
             left -= taken;
         }
-        Some(runs)
+        Some(Runs::of(runs))
     }
 
     /// Takes the first `taken` pages of the free run at `first`.
@@ -95,9 +132,9 @@ impl FreeRuns {
     }
 
     /// These runs are free again.
-    pub(super) fn put_all(&mut self, runs: &mut Runs) {
-        for run in runs.drain(..) {
-            self.put(run);
+    pub(super) fn put_all(&mut self, runs: &mut [BytesMut]) {
+        for run in runs {
+            self.put(std::mem::take(run));
         }
     }
 

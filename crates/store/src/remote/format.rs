@@ -51,7 +51,7 @@ pub(super) fn in_folder(prefix: &str, namespace: &str) -> String {
 }
 
 /// What an object says of its block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
     /// Bytes of the block.
     pub len: u64,
@@ -69,7 +69,7 @@ impl Found {
             len: stored.block.len() as u64,
             sum: stored.block.checksum(),
             expires_unix_ms,
-            attributes: stored.attributes,
+            attributes: stored.attributes.clone(),
         }
     }
 
@@ -88,7 +88,7 @@ fn record(namespace: &str, key: &[u8], found: &Found) -> Record {
         len: found.len,
         sum: found.sum,
         expires_unix_ms: found.expires_unix_ms,
-        attributes: found.attributes,
+        attributes: found.attributes.clone(),
         namespace: namespace.as_bytes().to_vec(),
         key: key.to_vec(),
     }

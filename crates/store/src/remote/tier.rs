@@ -411,10 +411,11 @@ impl Shared {
                 None => break,
             }
         }
-        self.checked(draft, &found).map(|stored| (found, stored))
+        let stored = self.checked(namespace, draft, &found);
+        stored.map(|stored| (found, stored))
     }
 
-    fn checked(&self, draft: Draft, found: &Found) -> Option<Arc<Stored>> {
+    fn checked(&self, namespace: &Namespace, draft: Draft, found: &Found) -> Option<Arc<Stored>> {
         let block = draft.finish();
         let is_whole = |block: &Block| block.checksum() == found.sum;
         let Some(block) = block.filter(is_whole) else {
@@ -424,7 +425,7 @@ impl Shared {
         self.stat.hits.increment();
         Some(Arc::new(Stored {
             block,
-            attributes: found.attributes,
+            attributes: namespace.share(found.attributes.clone()),
         }))
     }
 
@@ -466,7 +467,8 @@ impl Shared {
         if expires != 0 && left.is_none_or(|left| left.is_zero()) {
             return Some(());
         }
-        if self.head(&job.namespace, &job.key).await? == Some(found) {
+        let there = self.head(&job.namespace, &job.key).await?;
+        if there.as_ref() == Some(&found) {
             self.stat.known.increment();
             return Some(());
         }

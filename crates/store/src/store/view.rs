@@ -81,7 +81,7 @@ impl View {
         let bytes = block.len() as u64;
         let stored = Arc::new(Stored {
             block,
-            attributes: put.attributes,
+            attributes: put.attributes.clone(),
         });
         let inserted = match put.condition {
             Condition::Absent if self.on_disk(key).is_some() => Inserted::Unmet,
@@ -152,13 +152,11 @@ impl View {
         let len = usize::try_from(place.len).ok()?;
         let draft = self.store.reserve(len).await.ok()?;
         let (tier, owned) = (Arc::clone(disk), Box::<[u8]>::from(key));
+        let (attributes, expires_unix_ms) = (place.attributes.clone(), place.expires_unix_ms);
         let read = move || tier.read(namespace, &owned, &place, draft);
         let block = tokio::task::spawn_blocking(read).await.ok()??;
-        let stored = Arc::new(Stored {
-            block,
-            attributes: place.attributes,
-        });
-        self.promote(key, stored, place.expires_unix_ms, flight)
+        let stored = Arc::new(Stored { block, attributes });
+        self.promote(key, stored, expires_unix_ms, flight)
     }
 
     async fn fetch_from_remote(&self, key: &[u8], flight: &Flight<'_>) -> Option<Arc<Stored>> {
@@ -183,7 +181,7 @@ impl View {
         let put = Put {
             condition: Condition::Absent,
             expires_ms: left.map(|left| now_ms + left),
-            attributes: stored.attributes,
+            attributes: stored.attributes.clone(),
             ..Put::default()
         };
         let mut catalog = self.store.catalog.lock();
@@ -207,7 +205,7 @@ impl View {
         block.corrupt();
         let stored = Arc::new(Stored {
             block,
-            attributes: put.attributes,
+            attributes: put.attributes.clone(),
         });
         let mut catalog = self.store.catalog.lock();
         catalog.insert(self.namespace.id, key, stored, put, 0);

@@ -113,7 +113,8 @@ impl World {
         let (place, file) = {
             let mut index = self.index.lock();
             let place = index.find(tenant, &name(key.1), 0)?;
-            (place, index.file(place.segment)?)
+            let file = index.file(place.segment)?;
+            (place, file)
         };
         let draft = self.arena.draft(usize::try_from(place.len).unwrap())?;
         let block = fetch(&*file, &place, draft).ok()??;

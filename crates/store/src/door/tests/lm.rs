@@ -102,7 +102,7 @@ async fn a_flipped_bit_is_a_miss() {
     let mut client = Client::lm(&store);
     let view = view(&store, "n", Door::Lm);
     let put = Put {
-        attributes: Attributes::Lm(LAYOUT),
+        attributes: Attributes::Lm(Arc::new(LAYOUT)),
         ..Put::default()
     };
     let draft = view.reserve(b"k", 5000).await.unwrap();

@@ -1,14 +1,14 @@
-//! Blocks of the sample that went, until they come back or are forgotten: a table of eight bytes an
-//! entry, in which a block has eight places; for a ninth the oldest is forgotten.
-
-use super::class::Class;
+//! Blocks that went, until they come back or are forgotten: a table of eight bytes an entry, in which a
+//! block has eight places; for a ninth the oldest is forgotten.
 
 /// One block in this many is in the sample.
 const SAMPLE: u64 = 8;
 /// Places of a block.
 const WAYS: usize = 8;
-/// Tables of so many buckets at least, which hold half of them or more once they have grown.
+/// Tables of so many buckets at least.
 const BUCKETS_MIN: usize = 8;
+/// A table that must grow grows by one bucket in so many beyond what is wanted.
+const SPARE: usize = 16;
 /// Uses that are told apart in a ghost's age: bits that its class takes.
 const CLASS_BITS: u32 = 6;
 const CLASS_MASK: u32 = (1 << CLASS_BITS) - 1;
@@ -28,7 +28,8 @@ pub(super) const fn is_sampled(fingerprint: u64) -> bool {
 pub(super) struct Ghost {
     /// When it was used last, in uses, to [`CLASS_MASK`] exactly.
     pub(super) used: u32,
-    pub(super) class: Class,
+    /// What its policy wants to know again: [`CLASS_BITS`] bits.
+    pub(super) class: u8,
 }
 
 /// No ghost: `when` is zero.
@@ -45,7 +46,7 @@ impl Entry {
             0 => None,
             when => Some(Ghost {
                 used: when & !CLASS_MASK,
-                class: Class((when & CLASS_MASK) as u8),
+                class: (when & CLASS_MASK) as u8,
             }),
         }
     }
@@ -67,8 +68,8 @@ impl Default for Ghosts {
 
 impl Ghosts {
     fn bucket(&mut self, tag: u32) -> &mut [Entry] {
-        let buckets = self.entries.len() / WAYS;
-        let first = (tag as usize & (buckets - 1)) * WAYS;
+        let buckets = (self.entries.len() / WAYS) as u64;
+        let first = ((u64::from(tag) * buckets) >> 32) as usize * WAYS;
         &mut self.entries[first..first + WAYS]
     }
 
@@ -83,7 +84,7 @@ impl Ghosts {
     /// A block went. Gives the one that is forgotten for it.
     pub(super) fn add(&mut self, fingerprint: u64, ghost: Ghost) -> Option<Ghost> {
         let tag = (mixed(fingerprint) >> 16) as u32;
-        let when = ghost.used & !CLASS_MASK | u32::from(ghost.class.0);
+        let when = ghost.used & !CLASS_MASK | u32::from(ghost.class);
         self.put(Entry {
             tag,
             when: when.max(1),
@@ -98,13 +99,13 @@ impl Ghosts {
         std::mem::replace(oldest, entry).ghost()
     }
 
-    /// Makes room for ghosts of so many resident blocks: one for each, or two.
+    /// Makes room for a ghost of each of so many resident blocks.
     pub(super) fn grow(&mut self, resident: u32) {
-        let wanted = (resident as usize / WAYS).next_power_of_two() * WAYS;
-        if wanted <= self.entries.len() {
+        let wanted = (resident as usize).div_ceil(WAYS);
+        if wanted * WAYS <= self.entries.len() {
             return;
         }
-        let bigger = vec![Entry::default(); wanted];
+        let bigger = vec![Entry::default(); (wanted + wanted / SPARE) * WAYS];
         let kept = std::mem::replace(&mut self.entries, bigger);
         for entry in kept.into_iter().filter(|entry| entry.when != 0) {
             self.put(entry);
@@ -116,7 +117,7 @@ impl Ghosts {
         for entry in &mut self.entries {
             if let Some(ghost) = entry.ghost() {
                 let used = ghost.used.saturating_sub(cut) & !CLASS_MASK;
-                entry.when = (used | u32::from(ghost.class.0)).max(1);
+                entry.when = (used | u32::from(ghost.class)).max(1);
             }
         }
     }
