@@ -22,7 +22,15 @@ use onefill_index::{History, IndexConfig, IndexReader, IndexWriter, snapshot};
 use onefill_kv::{KeySeed, Knowledge, ReplicaId};
 use parking_lot::Mutex;
 use registry::Registry;
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Acquire},
+    },
+    time::Duration,
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use warm::Kept;
@@ -213,6 +221,7 @@ pub struct FleetHandle {
     view: Arc<arc_swap::ArcSwap<Fleet>>,
     index: IndexReader,
     writer: Writer,
+    facts: Arc<AtomicU64>,
     snapshot: Option<(PathBuf, KeySeed)>,
     /// Keeps connections between questions.
     http: ask::Http,
@@ -222,6 +231,12 @@ impl FleetHandle {
     /// All replicas now.
     pub fn view(&self) -> arc_swap::Guard<Arc<Fleet>> {
         self.view.load()
+    }
+
+    /// Counts changes of what replicas are, beside their load and their caches: health, models, block
+    /// size. Read before them, it says later whether what was made of them still holds.
+    pub fn facts(&self) -> u64 {
+        self.facts.load(Acquire)
     }
 
     /// The index that the event feeds write.
@@ -293,6 +308,7 @@ pub fn start(config: FleetConfig, shutdown: CancellationToken) -> FleetHandle {
         view: registry.view(),
         index,
         writer: writer.clone(),
+        facts: Arc::default(),
         snapshot: config.snapshot.clone().map(|path| (path, config.seed)),
         http: ask::http(),
     };
@@ -302,6 +318,7 @@ pub fn start(config: FleetConfig, shutdown: CancellationToken) -> FleetHandle {
         config: Arc::new(config),
         registry,
         writer,
+        facts: Arc::clone(&handle.facts),
     };
     tokio::spawn(follow(shared, shutdown));
     handle

@@ -10,7 +10,13 @@ use crate::{
 };
 use onefill_kv::Knowledge;
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64,
+            Ordering::{Relaxed, Release},
+        },
+    },
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<FleetConfig>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) writer: Writer,
+    /// See [`crate::FleetHandle::facts`].
+    pub(crate) facts: Arc<AtomicU64>,
 }
 
 /// A rank and its feed.
@@ -309,7 +317,13 @@ impl Supervisor {
                 .feed
                 .as_ref()
                 .map_or(0, |feed| feed.applied.held_blocks.load(Relaxed));
+            let is_same = status.health == before.health
+                && status.models == before.models
+                && status.block_tokens == before.block_tokens;
             rank.replica.status.store(Arc::new(status));
+            if !is_same {
+                self.shared.facts.fetch_add(1, Release);
+            }
         }
     }
 }

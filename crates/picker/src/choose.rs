@@ -1,11 +1,11 @@
 //! The choice among weighed endpoints. Pure: clock and chance are arguments.
 
 use crate::{
-    endpoint::Endpoint,
     profile::{Profile, Scene},
     refusal::Refusal,
 };
-use onefill_schedule::{Candidate, Pick, Scheduler};
+use onefill_schedule::{Ask, Candidate, Pick, Scheduler};
+use std::time::Duration;
 
 /// Endpoints chosen for one request.
 #[derive(Debug)]
@@ -30,17 +30,17 @@ pub(crate) struct Wanted {
 /// Chooses by the cost in seconds, and books the request at the best.
 pub(crate) fn by_cost(
     scheduler: &Scheduler,
-    scene: &Scene<'_>,
+    (now, ask): (Duration, &Ask),
+    candidates: &[Candidate],
     wanted: Wanted,
 ) -> Result<(Chosen, Pick), Refusal> {
-    let candidates: Vec<Candidate> = candidates(scene.endpoints);
     let costs: Vec<f64> = if wanted.places > 1 || wanted.scores {
-        let explained = scheduler.explain(scene.now, scene.ask, &candidates);
+        let explained = scheduler.explain(now, ask, candidates);
         explained.iter().map(|each| each.cost_s).collect()
     } else {
         Vec::new()
     };
-    let pick = scheduler.pick(scene.now, scene.ask, &candidates);
+    let pick = scheduler.pick(now, ask, candidates);
     let pick = pick.ok_or_else(Refusal::filtered)?;
     let is_best = |each: &Candidate| each.replica == pick.replica;
     let best = candidates.iter().position(is_best);
@@ -67,17 +67,12 @@ pub(crate) fn by_profile(
     let order = profile.choose(scene, chance)?;
     let best = order.places.first().copied().unwrap_or(0);
     let headers = profile.chosen(scene, best);
-    let only = scene.endpoints.get(best).map(std::slice::from_ref);
-    let only = candidates(only.unwrap_or_default());
-    let pick = scheduler.pick(scene.now, scene.ask, &only);
+    let only = scene.endpoints.get(best).map(|one| one.candidate);
+    let pick = scheduler.pick(scene.now, scene.ask, only.as_slice());
     let chosen = Chosen {
         places: order.places,
         scores: order.scores,
         headers,
     };
     Ok((chosen, pick.ok_or_else(Refusal::filtered)?))
-}
-
-fn candidates(endpoints: &[Endpoint]) -> Vec<Candidate> {
-    endpoints.iter().map(|one| one.candidate).collect()
 }

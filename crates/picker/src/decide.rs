@@ -12,11 +12,11 @@ use crate::{
     profile::Scene,
     question::{self, Body},
     refusal::{Code, Refusal},
-    roster::Member,
+    roster::{Group, Member},
     setup::Parser,
 };
-use onefill_fleet::Health;
 use onefill_question::Question;
+use onefill_schedule::Candidate;
 use std::sync::Arc;
 
 /// A decision.
@@ -39,24 +39,23 @@ pub(crate) async fn decide(app: &Arc<App>, whole: &Whole) -> Result<Decision, Re
         None => &Parser::ALL,
     };
     let wish = plan::wish(whole, &rules, parsers, app.dice.throw())?;
-    let members = serving(candidates(app, whole)?, wish.model.as_deref());
+    let group = may_answer(app, whole, wish.model.as_deref());
+    if group.members.is_empty() {
+        return Err(Refusal::no_candidates());
+    }
     let body = Body {
         door: wish.door,
         asked: &wish.asked,
         bytes: &whole.body,
         model: wish.model.as_deref(),
     };
-    let question = question::question(app, &body, &members).await;
-    let endpoints = endpoints(app, &members, &question);
-    let (chosen, booking) = choose(app, whole, &wish, &members, &endpoints, question)?;
-    let pods = |places: &[usize]| -> Vec<Arc<Pod>> {
-        let each = places.iter().filter_map(|place| endpoints.get(*place));
-        each.map(|one| Arc::clone(&one.pod)).collect()
-    };
-    let told = pods(&chosen.places);
-    let mut picked = plan::picked(told.iter().map(|pod| &**pod), booking.rank());
+    let question = question::question(app, &body, &group).await;
+    let (chosen, booking) = choose(app, whole, &wish, &group, question)?;
+    let told = chosen.places.iter();
+    let told = told.filter_map(|place| group.members.get(*place));
+    let mut picked = plan::picked(told.map(|member| &*member.pod), booking.rank());
     if app.config.emit_scores {
-        let all = endpoints.iter().map(|one| &*one.pod);
+        let all = group.members.iter().map(|member| &*member.pod);
         picked.metadata.push(plan::scores(all, &chosen.scores));
     }
     picked.response_headers = chosen.headers;
@@ -71,10 +70,13 @@ pub(crate) async fn decide(app: &Arc<App>, whole: &Whole) -> Result<Decision, Re
 
 /// A request without a body: any endpoint does.
 fn any(app: &App, whole: &Whole) -> Result<Decision, Refusal> {
-    let members = candidates(app, whole).unwrap_or_default();
+    let group = may_answer(app, whole, None);
     let chance = app.dice.throw();
-    let place = plan::any(members.len(), chance, app.config.reference_codes)?;
-    let member = members.get(place).ok_or_else(Refusal::no_candidates)?;
+    let place = plan::any(group.members.len(), chance, app.config.reference_codes)?;
+    let member = group
+        .members
+        .get(place)
+        .ok_or_else(Refusal::no_candidates)?;
     let mut picked = plan::picked(std::iter::once(&*member.pod), None);
     picked.alone = !app.config.responses;
     Ok(Decision {
@@ -84,98 +86,68 @@ fn any(app: &App, whole: &Whole) -> Result<Decision, Refusal> {
     })
 }
 
-/// Endpoints that are allowed: those that are well, and only where none is the others, since a
-/// request is lost only if no replica answers.
-fn candidates(app: &App, whole: &Whole) -> Result<Vec<Arc<Member>>, Refusal> {
+fn may_answer(app: &App, whole: &Whole, model: Option<&str>) -> Arc<Group> {
     let allowed = Allowed::of(whole, app.config.subsets);
-    let roster = app.roster();
-    let all = || roster.members.iter().filter(|each| allowed.is(&each.pod));
-    let well = |member: &&Arc<Member>| member.replica.status().health == Health::Up;
-    let mut found: Vec<Arc<Member>> = all().filter(well).map(Arc::clone).collect();
-    if found.is_empty() {
-        found = all().map(Arc::clone).collect();
-    }
-    if found.is_empty() {
-        Err(Refusal::no_candidates())
-    } else {
-        Ok(found)
-    }
+    let is_allowed = |pod: &Pod| allowed.is(pod);
+    let few: Option<&dyn Fn(&Pod) -> bool> = (!allowed.is_all()).then_some(&is_allowed);
+    app.roster().may_answer(model, few)
 }
 
-/// Those that say they serve the model; all of them where nobody does: what a pool serves is for its
-/// owner to say, and the engine's answer to a wrong name is clearer than ours.
-fn serving(members: Vec<Arc<Member>>, model: Option<&str>) -> Vec<Arc<Member>> {
-    let serves = |member: &Arc<Member>| {
-        let status = member.replica.status();
-        model.is_none_or(|model| status.models.iter().any(|served| served.id == model))
-    };
-    if members.iter().any(serves) {
-        members.into_iter().filter(serves).collect()
-    } else {
-        members
-    }
-}
-
-fn endpoints(app: &App, members: &[Arc<Member>], question: &Question) -> Vec<Endpoint> {
+/// Endpoints as a profile sees them.
+fn endpoints(app: &App, group: &Group, weighed: &[Candidate]) -> Vec<Endpoint> {
     let now = app.now();
-    let profiled = app.config.setup.is_some();
-    let weighed = question::weigh(app, question, members);
-    let endpoint = |(member, candidate): (&Arc<Member>, _)| {
+    let endpoint = |(member, candidate): (&Arc<Member>, &Candidate)| {
         let id = member.replica.id;
         Endpoint {
             pod: Arc::clone(&member.pod),
-            candidate,
+            candidate: *candidate,
             adapters: Arc::clone(&member.replica.status().adapters),
-            // The cost reads the book itself.
-            in_flight: if profiled {
-                app.scheduler.in_flight(id)
-            } else {
-                0
-            },
-            in_flight_tokens: if profiled {
-                app.scheduler.queued_tokens(now, id)
-            } else {
-                0.0
-            },
+            in_flight: app.scheduler.in_flight(id),
+            in_flight_tokens: app.scheduler.queued_tokens(now, id),
         }
     };
-    members.iter().zip(weighed).map(endpoint).collect()
+    group.members.iter().zip(weighed).map(endpoint).collect()
 }
 
 fn choose(
     app: &Arc<App>,
     whole: &Whole,
     wish: &Wish<'_>,
-    members: &[Arc<Member>],
-    endpoints: &[Endpoint],
+    group: &Group,
     question: Question,
 ) -> Result<(Chosen, Booking), Refusal> {
+    let weighed = question::weigh(app, &question, group);
     let setup = app.config.setup.as_deref();
     let saturation = setup.map(|setup| setup.saturation).unwrap_or_default();
     let saturation = saturation.heard_every(app.config.load_interval_max);
-    saturation.admit(wish.priority, endpoints)?;
-    let scene = Scene {
-        endpoints,
-        ask: &question.ask,
-        model: wish.model.as_deref().unwrap_or_default(),
-        headers: &whole.headers,
-        now: app.now(),
-    };
     let (chosen, pick) = match setup {
         Some(setup) => {
+            let endpoints = endpoints(app, group, &weighed);
+            saturation.admit(wish.priority, &endpoints)?;
+            let scene = Scene {
+                endpoints: &endpoints,
+                ask: &question.ask,
+                model: wish.model.as_deref().unwrap_or_default(),
+                headers: &whole.headers,
+                now: app.now(),
+            };
             let mut chance = || app.dice.share();
             choose::by_profile(&setup.profile, &app.scheduler, &scene, &mut chance)?
         }
         None => {
+            if wish.priority < 0 {
+                saturation.admit(wish.priority, &endpoints(app, group, &weighed))?;
+            }
             let wanted = Wanted {
                 places: app.config.destinations,
                 scores: app.config.emit_scores,
             };
-            choose::by_cost(&app.scheduler, &scene, wanted)?
+            let asked = (app.now(), &question.ask);
+            choose::by_cost(&app.scheduler, asked, &weighed, wanted)?
         }
     };
     let best = chosen.places.first().copied().unwrap_or(0);
-    let member = members.get(best).ok_or_else(Refusal::filtered)?;
+    let member = group.members.get(best).ok_or_else(Refusal::filtered)?;
     let booking = Booking::new(app, member, pick, question);
     if whole.control.if_available && booking.overlap_tokens() == 0 {
         let message = "nothing of the prompt is cached";

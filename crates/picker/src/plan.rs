@@ -116,6 +116,11 @@ impl<'a> Allowed<'a> {
         }
     }
 
+    /// Whether all endpoints are.
+    pub(crate) const fn is_all(&self) -> bool {
+        self.subset.is_none() && self.wish.is_none()
+    }
+
     pub(crate) fn is(&self, pod: &Pod) -> bool {
         let within = |subset: &Subset| subset.allows(pod.address);
         self.subset.is_none_or(within) && self.wish.as_ref().is_none_or(within)

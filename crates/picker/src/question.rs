@@ -1,11 +1,14 @@
 //! A body becomes a question: by the tokenizer in this process where that is to be believed, else by an
 //! endpoint's where a cache is known by its events, else by its text.
 
-use crate::{app::App, roster::Member};
-use onefill_fleet::{Health, Replica, ServedModel};
+use crate::{
+    app::App,
+    roster::{Group, Member},
+};
+use onefill_fleet::Health;
 use onefill_kv::{Knowledge, TokenId};
 use onefill_prompt::{Asked, Door, Input, Namespace, remote};
-use onefill_question::{Known, Made, Question, block_sizes, text_keys, token_keys};
+use onefill_question::{Known, Made, Question, text_keys, token_keys};
 use onefill_schedule::{Candidate, Policy};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -21,10 +24,9 @@ pub(crate) struct Body<'a> {
 }
 
 /// What is asked of these replicas.
-pub(crate) async fn question(app: &App, body: &Body<'_>, members: &[Arc<Member>]) -> Question {
-    let sizes = block_sizes(replicas(members));
-    let adapter = body.model.and_then(|model| adapter(model, members));
-    let (lora, base) = match &adapter {
+pub(crate) async fn question(app: &App, body: &Body<'_>, group: &Group) -> Question {
+    let sizes = &group.block_sizes;
+    let (lora, base) = match &group.adapter {
         Some(served) => (body.model, served.lora_of.as_deref()),
         None => (None, body.model),
     };
@@ -35,43 +37,26 @@ pub(crate) async fn question(app: &App, body: &Body<'_>, members: &[Arc<Member>]
         salt: body.asked.cache_salt.as_deref(),
     };
     let tokens = match (app.config.policy, base) {
-        (Policy::Kv, Some(base)) => tokens(app, body, base, members).await,
+        (Policy::Kv, Some(base)) => tokens(app, body, base, &group.members).await,
         _ => None,
     };
     let keys: Made = match (&body.asked.input, tokens) {
         (Input::None, _) => Made::new(),
-        (_, Some(tokens)) => token_keys(body.asked, &tokens, &sizes, space),
-        (_, None) => text_keys(body.asked, &sizes, space),
+        (_, Some(tokens)) => token_keys(body.asked, &tokens, sizes, space),
+        (_, None) => text_keys(body.asked, sizes, space),
     };
     Question::new(body.asked, body.bytes.len(), app.config.seed, keys)
 }
 
 /// Each replica with what it holds of the prompt, and its load.
-pub(crate) fn weigh(
-    app: &App,
-    question: &Question,
-    members: &[Arc<Member>],
-) -> SmallVec<[Candidate; 8]> {
+pub(crate) fn weigh(app: &App, question: &Question, group: &Group) -> SmallVec<[Candidate; 8]> {
     let known = Known {
         index: app.fleet.index(),
         policy: app.config.policy,
         now: app.now(),
     };
-    question.weigh(known, replicas(members))
-}
-
-fn replicas(members: &[Arc<Member>]) -> impl Iterator<Item = &Replica> + Clone {
-    members.iter().map(|member| &*member.replica)
-}
-
-/// The adapter of that name, where it is one.
-fn adapter(model: &str, members: &[Arc<Member>]) -> Option<ServedModel> {
-    members.iter().find_map(|member| {
-        let status = member.replica.status();
-        let mut served = status.models.iter();
-        let found = served.find(|served| served.id == model && served.lora_of.is_some());
-        found.cloned()
-    })
+    let replicas = group.members.iter().map(|member| &*member.replica);
+    question.weigh(known, replicas)
 }
 
 /// The prompt's tokens as the engine makes them; `None` where that is not known.

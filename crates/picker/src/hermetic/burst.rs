@@ -69,7 +69,8 @@ fn the_cost_gives_no_endpoint_more_than_twice_its_share_beyond_what_the_prefix_p
         scores: false,
     };
     let got = burst(|scene| {
-        choose::by_cost(&scheduler, scene, wanted)
+        let candidates: Vec<_> = scene.endpoints.iter().map(|one| one.candidate).collect();
+        choose::by_cost(&scheduler, (scene.now, scene.ask), &candidates, wanted)
             .expect("a choice")
             .0
     });
