@@ -5,6 +5,7 @@ use crate::{
     booking::Booking,
     choose::{self, Chosen, Wanted},
     endpoint::Endpoint,
+    flow,
     machine::{Picked, Way, Whole},
     metrics::RequestLabels,
     plan::{self, Allowed, Wish},
@@ -39,6 +40,8 @@ pub(crate) async fn decide(app: &Arc<App>, whole: &Whole) -> Result<Decision, Re
         None => &Parser::ALL,
     };
     let wish = plan::wish(whole, &rules, parsers, app.dice.throw())?;
+    // Until it is booked: what is on its way takes room already.
+    let _coming = flow::pass(app, &wish, whole.body.len()).await?;
     let members = serving(candidates(app, whole)?, wish.model.as_deref());
     let body = Body {
         door: wish.door,
@@ -151,9 +154,9 @@ fn choose(
     question: Question,
 ) -> Result<(Chosen, Booking), Refusal> {
     let setup = app.config.setup.as_deref();
-    let saturation = setup.map(|setup| setup.saturation).unwrap_or_default();
-    let saturation = saturation.heard_every(app.config.load_interval_max);
-    saturation.admit(wish.priority, endpoints)?;
+    if app.flow.is_none() {
+        app.saturation().admit(wish.priority, endpoints)?;
+    }
     let scene = Scene {
         endpoints,
         ask: &question.ask,
