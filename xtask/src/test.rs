@@ -251,6 +251,11 @@ fn pick() -> Result<()> {
     for (what, program, story) in [
         ("real Envoy", "python3".as_ref(), "tests/pick/story.py"),
         (
+            "real Envoy, and requests that wait",
+            "python3".as_ref(),
+            "tests/pick/waiting.py",
+        ),
+        (
             "real Envoy and a pool of Kubernetes",
             "python3".as_ref(),
             "tests/pick/kubernetes.py",

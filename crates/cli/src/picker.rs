@@ -2,6 +2,7 @@
 //! them.
 
 mod flags;
+mod passed;
 
 use crate::{EXIT_USAGE, config::Faults, logs, router::stop_on_signal};
 use anyhow::Context as _;
@@ -31,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logs::start(arguments.log_format);
+    for warning in arguments.passed.warnings() {
+        logs::say(format_args!("{warning}"));
+    }
     let mut faults = Faults::default();
     let setup = setup(&arguments.picks, &mut faults);
     let places = places(&arguments.endpoints, setup.as_ref(), &mut faults);
@@ -69,6 +73,7 @@ fn config(arguments: &Arguments) -> Config {
         emit_scores: picks.emit_endpoint_scores,
         reference_codes: picks.reference_codes,
         responses: !picks.no_response_processing,
+        old_metric_names: arguments.ports.old_metric_names,
         limits: Limits {
             body_bytes_max: picks.body_bytes_max,
             message_bytes_max: picks.grpc_max_recv_msg_size,

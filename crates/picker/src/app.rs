@@ -3,8 +3,10 @@
 use crate::{
     config::Config,
     dice::Dice,
+    flow::Flow,
     metrics::Metrics,
     roster::{Roster, Rosters},
+    saturation::Saturation,
 };
 use arc_swap::Guard;
 use onefill_fleet::{FleetHandle, Health};
@@ -35,6 +37,8 @@ pub(crate) struct App {
     /// The picker is about to stop: proxies should go elsewhere.
     pub(crate) stopping: AtomicBool,
     pub(crate) trust: Trust,
+    /// Where requests wait while the pool is full; `None`: in the engines' queues.
+    pub(crate) flow: Option<Flow>,
     rosters: Rosters,
     started: Instant,
 }
@@ -43,13 +47,18 @@ impl App {
     pub(crate) fn new(config: Config, fleet: FleetHandle) -> Arc<Self> {
         Arc::new(Self {
             scheduler: Scheduler::new(config.policy, config.seed.0),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(config.old_metric_names),
             dice: Dice::default(),
             streams: TaskTracker::new(),
             held_bytes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             trust: Trust::default(),
+            flow: config
+                .setup
+                .as_ref()
+                .and_then(|setup| setup.flows.clone())
+                .map(Flow::new),
             rosters: Rosters::default(),
             started: Instant::now(),
             config,
@@ -60,6 +69,13 @@ impl App {
     /// The picker's clock.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// How the pool's load is measured.
+    pub(crate) fn saturation(&self) -> Saturation {
+        let setup = self.config.setup.as_deref();
+        let saturation = setup.map(|setup| setup.saturation).unwrap_or_default();
+        saturation.heard_every(self.config.load_interval_max)
     }
 
     /// The endpoints as they are now.

@@ -38,6 +38,8 @@ pub struct Config {
     /// Whether answers go by the picker. Without, it does not know when a request is over, and is
     /// told no usage.
     pub responses: bool,
+    /// Whether metrics are told under the reference's older names too.
+    pub old_metric_names: bool,
     /// Bounds in numbers and bytes.
     pub limits: Limits,
     /// Bounds in time.
@@ -62,6 +64,7 @@ impl Config {
             emit_scores: false,
             reference_codes: false,
             responses: true,
+            old_metric_names: false,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

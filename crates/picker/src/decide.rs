@@ -5,6 +5,7 @@ use crate::{
     booking::Booking,
     choose::{self, Chosen, Wanted},
     endpoint::Endpoint,
+    flow,
     machine::{Picked, Way, Whole},
     metrics::RequestLabels,
     plan::{self, Allowed, Wish},
@@ -39,6 +40,8 @@ pub(crate) async fn decide(app: &Arc<App>, whole: &Whole) -> Result<Decision, Re
         None => &Parser::ALL,
     };
     let wish = plan::wish(whole, &rules, parsers, app.dice.throw())?;
+    // Until it is booked: what is on its way takes room already.
+    let _coming = flow::pass(app, &wish, whole.body.len()).await?;
     let group = may_answer(app, whole, wish.model.as_deref());
     if group.members.is_empty() {
         return Err(Refusal::no_candidates());
@@ -118,12 +121,14 @@ fn choose(
 ) -> Result<(Chosen, Booking), Refusal> {
     let weighed = question::weigh(app, &question, group);
     let setup = app.config.setup.as_deref();
-    let saturation = setup.map(|setup| setup.saturation).unwrap_or_default();
-    let saturation = saturation.heard_every(app.config.load_interval_max);
+    // With flow control nothing is shed: it has waited.
+    let sheds = app.flow.is_none();
     let (chosen, pick) = match setup {
         Some(setup) => {
             let endpoints = endpoints(app, group, &weighed);
-            saturation.admit(wish.priority, &endpoints)?;
+            if sheds {
+                app.saturation().admit(wish.priority, &endpoints)?;
+            }
             let scene = Scene {
                 endpoints: &endpoints,
                 ask: &question.ask,
@@ -135,8 +140,9 @@ fn choose(
             choose::by_profile(&setup.profile, &app.scheduler, &scene, &mut chance)?
         }
         None => {
-            if wish.priority < 0 {
-                saturation.admit(wish.priority, &endpoints(app, group, &weighed))?;
+            if sheds && wish.priority < 0 {
+                let endpoints = endpoints(app, group, &weighed);
+                app.saturation().admit(wish.priority, &endpoints)?;
             }
             let wanted = Wanted {
                 places: app.config.destinations,

@@ -22,6 +22,7 @@ mod dice;
 mod door;
 pub mod endpoint;
 pub mod files;
+pub mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod headers;

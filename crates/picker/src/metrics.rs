@@ -1,6 +1,9 @@
 //! What the picker counts, under the reference's names. docs/picker.md describes each.
 
+mod flow;
+
 use crate::{machine::Finished, refusal::Code};
+use flow::FlowMetrics;
 use onefill_kv::Knowledge;
 use onefill_schedule::Receipt;
 use parking_lot::Mutex;
@@ -83,6 +86,7 @@ pub(crate) struct Metrics {
     pub(crate) diverted: Counter,
     pub(crate) in_flight: Gauge,
     prediction_error: Histogram,
+    pub(crate) flow: FlowMetrics,
 }
 
 /// What endpoints report.
@@ -116,13 +120,78 @@ impl Reported {
     }
 }
 
-struct Maker(Registry);
+/// Makes metrics, and puts each into the registry.
+struct Maker {
+    registry: Registry,
+    /// Whether the reference's older names are told too.
+    old_names: bool,
+}
+
+/// The reference's names (without what the kind of a metric adds), and its older ones.
+const OLD_NAMES: [(&str, &str); 10] = [
+    ("llm_d_epp_request", "inference_objective_request"),
+    (
+        "llm_d_epp_request_error",
+        "inference_objective_request_error",
+    ),
+    (
+        "llm_d_epp_request_duration_seconds",
+        "inference_objective_request_duration_seconds",
+    ),
+    (
+        "llm_d_epp_request_size_bytes",
+        "inference_objective_request_sizes",
+    ),
+    (
+        "llm_d_epp_response_size_bytes",
+        "inference_objective_response_sizes",
+    ),
+    (
+        "llm_d_epp_request_input_tokens",
+        "inference_objective_input_tokens",
+    ),
+    (
+        "llm_d_epp_request_output_tokens",
+        "inference_objective_output_tokens",
+    ),
+    (
+        "llm_d_epp_request_cached_tokens",
+        "inference_objective_prompt_cached_tokens",
+    ),
+    (
+        "llm_d_epp_scheduler_e2e_duration_seconds",
+        "inference_extension_scheduler_e2e_duration_seconds",
+    ),
+    (
+        "llm_d_epp_flow_control_",
+        "inference_extension_flow_control_",
+    ),
+];
+
+/// The older name of a metric, where it has one.
+fn old_name(name: &str) -> Option<String> {
+    let whole = OLD_NAMES.iter().find(|(new, _)| *new == name);
+    if let Some((_, old)) = whole {
+        return Some((*old).to_owned());
+    }
+    let family = OLD_NAMES.iter().filter(|(new, _)| new.ends_with('_'));
+    let mut renamed =
+        family.filter_map(|(new, old)| Some(format!("{old}{}", name.strip_prefix(new)?)));
+    renamed.next()
+}
 
 impl Maker {
     fn add<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
         let metric = M::default();
-        self.0.register(name, help, metric.clone());
+        self.register(name, help, &metric);
         metric
+    }
+
+    fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
+        if let Some(old) = old_name(name).filter(|_| self.old_names) {
+            self.registry.register(old, help, metric.clone());
+        }
+        self.registry.register(name, help, metric.clone());
     }
 
     fn histogram(
@@ -132,14 +201,18 @@ impl Maker {
         bounds: impl Iterator<Item = f64>,
     ) -> Histogram {
         let metric = Histogram::new(bounds);
-        self.0.register(name, help, metric.clone());
+        self.register(name, help, &metric);
         metric
     }
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        let mut made = Maker(Registry::default());
+    /// `old_names`: whether the reference's older names are told too.
+    pub(crate) fn new(old_names: bool) -> Self {
+        let mut made = Maker {
+            registry: Registry::default(),
+            old_names,
+        };
         let seconds = || exponential_buckets(0.005, 2.0, 16);
         let bytes = || exponential_buckets(64.0, 4.0, 12);
         // A millisecond is one of the bounds, and so is each of its doubles.
@@ -200,7 +273,8 @@ impl Metrics {
                 "Difference of expected and reported cached tokens, where a cache is known exactly",
                 std::iter::once(0.0).chain(exponential_buckets(1.0, 4.0, 10)),
             ),
-            registry: made.0,
+            flow: FlowMetrics::new(&mut made),
+            registry: made.registry,
         }
     }
 
@@ -270,3 +344,6 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

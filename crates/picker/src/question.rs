@@ -55,7 +55,7 @@ pub(crate) fn weigh(app: &App, question: &Question, group: &Group) -> SmallVec<[
         policy: app.config.policy,
         now: app.now(),
     };
-    let replicas = group.members.iter().map(|member| &*member.replica);
+    let replicas = group.replicas.iter().map(|replica| &**replica);
     question.weigh(known, replicas)
 }
 

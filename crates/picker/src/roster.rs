@@ -21,6 +21,8 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) members: Vec<Arc<Member>>,
+    /// Theirs, in the same order: what a choice among thousands looks at lies close together.
+    pub(crate) replicas: Vec<Arc<Replica>>,
     /// Tokens a block, each once.
     pub(crate) block_sizes: SmallVec<[u32; 2]>,
     /// The model asked for, where it is an adapter.
@@ -105,8 +107,13 @@ impl Group {
                 found.cloned()
             })
         });
+        let replicas: Vec<_> = members
+            .iter()
+            .map(|each| Arc::clone(&each.replica))
+            .collect();
         Self {
-            block_sizes: block_sizes(members.iter().map(|member| &*member.replica)),
+            block_sizes: block_sizes(replicas.iter().map(|replica| &**replica)),
+            replicas,
             members,
             adapter,
         }

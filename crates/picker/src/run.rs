@@ -5,7 +5,7 @@ use crate::{
     app::App,
     check,
     config::Config,
-    pages,
+    flow, pages,
     serve::{Counted, Side, connection},
     tls::Acceptor,
 };
@@ -66,6 +66,8 @@ pub async fn run(
     if let Some(metrics) = listeners.metrics {
         tokio::spawn(pages::serve(metrics, Arc::clone(&app), end.clone()));
     }
+    let sending = flow::dispatch(Arc::clone(&app));
+    tokio::spawn(end.clone().run_until_cancelled_owned(sending));
     let checking = check::watch(Arc::clone(&app));
     tokio::spawn(end.clone().run_until_cancelled_owned(checking));
     shutdown.cancelled().await;
@@ -75,6 +77,9 @@ pub async fn run(
         "asked to stop: not ready any more, requests are taken until proxies have heard"
     );
     tokio::time::sleep(drain).await;
+    if let Some(flow) = &app.flow {
+        flow.close();
+    }
     end.cancel();
     tasks.close();
     app.streams.close();

@@ -56,8 +56,8 @@ impl Saturation {
         }
     }
 
-    /// Of the whole pool; 1 where it is empty.
-    pub fn of(&self, endpoints: &[Endpoint]) -> f64 {
+    /// Of the whole pool; 1 where it is empty. `coming`: requests on their way that no endpoint has yet.
+    pub fn of(&self, endpoints: &[Endpoint], coming: u32) -> f64 {
         if endpoints.is_empty() {
             return 1.0;
         }
@@ -83,6 +83,7 @@ impl Saturation {
                 let used_tokens: f64 = sum(&|one| one.in_flight_tokens);
                 let share =
                     |used: f64, each: Option<f64>| each.map_or(0.0, |each| used / each / count);
+                let used = used + f64::from(coming);
                 share(used, requests).max(share(used_tokens, tokens))
             }
         }
@@ -90,7 +91,7 @@ impl Saturation {
 
     /// Refuses what may be shed while the pool is full: requests of a priority under 0.
     pub fn admit(&self, priority: i32, endpoints: &[Endpoint]) -> Result<(), Refusal> {
-        if priority < 0 && self.of(endpoints) >= 1.0 {
+        if priority < 0 && self.of(endpoints, 0) >= 1.0 {
             let message = "system saturated, sheddable request dropped";
             return Err(Refusal::new(Code::ResourceExhausted, message));
         }

@@ -16,11 +16,13 @@
 //! ```
 
 mod endpoints;
+mod flows;
 mod node;
 mod plugins;
 mod reader;
 
 use crate::{
+    flow::rules::Flows,
     profile::{Profile, Scorer},
     saturation::Saturation,
 };
@@ -92,8 +94,10 @@ pub struct Setup {
     pub profile: Profile,
     /// What has to be known of caches.
     pub policy: Policy,
-    /// When low priorities are shed.
+    /// When low priorities are shed, or requests wait.
     pub saturation: Saturation,
+    /// Where requests wait while the pool is full; `None`: in the engines' queues.
+    pub flows: Option<Flows>,
     /// Bodies that are understood; others pass by where `Passthrough` is among them.
     pub parsers: Vec<Parser>,
     /// Endpoints in a file, in place of Kubernetes.
@@ -139,7 +143,7 @@ impl Reading<'_> {
         if top.text("kind").as_deref() != Some("EndpointPickerConfig") {
             top.fault("kind", "EndpointPickerConfig is expected");
         }
-        self.gates(&top);
+        let waits = self.gates(&top);
         for plugin in top.tables("plugins") {
             self.plugin(plugin);
         }
@@ -147,7 +151,11 @@ impl Reading<'_> {
         let policy = self.policy();
         let discovery = self.discovery(&top);
         let parsers = self.parsers(&top);
-        let saturation = self.saturation(&top);
+        let control = top.table("flowControl");
+        let saturation = self.saturation(&top, control.as_ref());
+        let flows = control
+            .map(|control| self.flows(control))
+            .unwrap_or_default();
         let profile = self.profile(&top);
         top.end("the configuration");
         let mut named: Vec<Named> = self.plugins.into_iter().map(|(named, _)| named).collect();
@@ -157,22 +165,27 @@ impl Reading<'_> {
             profile,
             policy,
             saturation,
+            flows: waits.then_some(flows),
             parsers,
             discovery,
             warnings: self.warnings,
         }
     }
 
-    fn gates(&mut self, top: &Table<'_>) {
+    /// Whether requests are to wait here.
+    fn gates(&mut self, top: &Table<'_>) -> bool {
+        let mut waits = false;
         for gate in top.texts("featureGates") {
             let (name, on) = gate.split_once('=').unwrap_or((&gate, "true"));
-            if on == "true" {
-                top.fault("featureGates", &format!("`{name}` is not built in"));
+            match (name, on) {
+                ("flowControl", on) => waits = on == "true",
+                (name, "true") => {
+                    top.fault("featureGates", &format!("`{name}` is not built in"));
+                }
+                _ => {}
             }
         }
-        if let Some(flow) = top.get("flowControl") {
-            self.faults.add(flow.line, "flowControl is not built in: requests of a priority under 0 are shed, others wait in the engines' queues");
-        }
+        waits
     }
 
     fn plugin(&mut self, plugin: Table<'_>) {
@@ -321,8 +334,10 @@ impl Reading<'_> {
         parsers
     }
 
-    fn saturation(&mut self, top: &Table<'_>) -> Saturation {
-        if let Some(table) = top.table("saturationDetector") {
+    fn saturation(&mut self, top: &Table<'_>, control: Option<&Table<'_>>) -> Saturation {
+        let older = top.table("saturationDetector");
+        let named = control.and_then(|control| control.table("saturationDetector"));
+        if let Some(table) = named.or(older) {
             let taken = self.take(&table);
             table.end("saturationDetector");
             match taken {
@@ -432,6 +447,7 @@ impl Setup {
             },
             policy: Policy::Prefix,
             saturation: Saturation::default(),
+            flows: None,
             parsers: vec![
                 Parser::OpenAi,
                 Parser::Anthropic,

@@ -11,7 +11,7 @@ mod weigh;
 pub use keys::{Keys, Made, block_sizes, text_keys, token_keys};
 pub use local::tokens;
 pub use trust::{Checks, LOOK_EVERY, PATIENCE, Trust, TrustedAs};
-pub use weigh::Known;
+pub use weigh::{Known, load};
 
 use onefill_fleet::{Replica, Status};
 use onefill_kv::{KeySeed, Knowledge};

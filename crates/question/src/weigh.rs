@@ -110,7 +110,8 @@ impl Question {
     }
 }
 
-fn load(status: &Status, now: Instant) -> ReplicaLoad {
+/// A replica's load as the scheduler takes it; `now` is the clock of its figures.
+pub fn load(status: &Status, now: Instant) -> ReplicaLoad {
     let heard = status.load.heard;
     ReplicaLoad {
         running: status.load.running,

@@ -1,5 +1,6 @@
 //! Flags of `onefill picker`.
 
+use super::passed::Passed;
 use crate::logs::LogFormat;
 use clap::{ArgAction, ValueEnum};
 use onefill_picker::{Limits, time, tls::Lowest};
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
     pub(super) endpoints: Endpoints,
     #[command(flatten)]
     pub(super) picks: Picks,
+    #[command(flatten)]
+    pub(super) passed: Passed,
     /// How long requests are still taken after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
     pub(super) drain_timeout: Duration,
@@ -43,6 +46,9 @@ pub(super) struct Ports {
     /// /metrics and /debug/fleet
     #[arg(long, value_name = "PORT", default_value_t = 9090)]
     pub(super) metrics_port: u16,
+    /// Metrics under the reference's older names too
+    #[arg(long)]
+    pub(super) old_metric_names: bool,
     /// Health is always served on the ext_proc port too: taken and passed over
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]

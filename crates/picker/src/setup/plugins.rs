@@ -297,7 +297,10 @@ fn other(kind: &str, with: &Table<'_>) -> Option<Built> {
         | "models-data-source"
         | "models-extractor"
         | "endpoint-notification-source"
-        | "k8s-notification-source" => &[],
+        | "k8s-notification-source"
+        | "global-strict-fairness-policy"
+        | "round-robin-fairness-policy"
+        | "fcfs-ordering-policy" => &[],
         "file-discovery" => {
             let path = with.text("path").unwrap_or_default();
             if path.is_empty() {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::flow::rules::{Band, Fairness, Room};
+use std::time::Duration;
 
 const HEAD: &str = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n";
 
@@ -151,14 +153,64 @@ fn every_fault_is_named_at_once_with_its_line() {
 #[test]
 fn what_is_not_built_in_is_said_so() {
     let text = format!(
-        "{HEAD}featureGates: [flowControl]\nplugins:\n- type: disagg-profile-handler\n- type: decode-filter\nschedulingProfiles:\n- {{name: prefill}}\n- {{name: decode}}\n"
+        "{HEAD}featureGates: [datalayer]\nflowControl: {{enableEviction: true}}\nplugins:\n- type: disagg-profile-handler\n- type: decode-filter\nschedulingProfiles:\n- {{name: prefill}}\n- {{name: decode}}\n"
     );
     let found = faults(&text);
     for word in [
-        "flowControl",
+        "datalayer",
+        "enableEviction",
         "disagg-profile-handler",
         "decode-filter",
         "one profile",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.contains(word)),
+            "{word}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn requests_wait_as_flow_control_says() {
+    let text = format!(
+        "{HEAD}featureGates: [flowControl]\nplugins:\n- {{type: queue-scorer}}\n- {{name: fair, type: round-robin-fairness-policy}}\n- {{name: busy, type: concurrency-detector, parameters: {{maxConcurrency: 2}}}}\nflowControl:\n  maxBytes: 1Gi\n  defaultRequestTTL: 5s\n  noEndpointRequestTTL: 0s\n  defaultNegativePriorityBand: {{priority: 0, maxRequests: 1k}}\n  priorityBands:\n  - {{priority: -5, maxRequests: \"3\", maxBytes: 500M, fairnessPolicyRef: fair, orderingPolicyRef: fcfs-ordering-policy}}\n  saturationDetector: {{pluginRef: busy}}\n"
+    );
+    let setup = read(&text).expect("a configuration");
+    let flows = setup.flows.expect("flow control");
+    assert_eq!(
+        flows.room,
+        Room {
+            bytes: 1 << 30,
+            ..Room::ENDLESS
+        }
+    );
+    assert_eq!(flows.ttl, Some(Duration::from_secs(5)));
+    assert_eq!(flows.ttl_empty, None, "0s: as long as the client waits");
+    let band = flows.band(-5);
+    assert_eq!(
+        band.room,
+        Room {
+            requests: 3,
+            bytes: 500_000_000
+        }
+    );
+    assert_eq!(band.fairness, Fairness::RoundRobin);
+    assert_eq!(flows.band(-1).room.requests, 1000);
+    assert_eq!(flows.band(3), Band::default());
+    let busy = Saturation::Concurrency {
+        requests: Some(2.0),
+        tokens: None,
+    };
+    assert_eq!(setup.saturation, busy);
+    let off = text.replace("[flowControl]", "[flowControl=false]");
+    assert_eq!(read(&off).expect("a configuration").flows, None);
+    let wrong = text
+        .replace("1Gi", "lots")
+        .replace("fair, ord", "program-aware-fairness, ord");
+    let found = faults(&wrong);
+    for word in [
+        "maxBytes: a quantity",
+        "`program-aware-fairness` is not built in",
     ] {
         assert!(
             found.iter().any(|fault| fault.contains(word)),
