@@ -13,10 +13,11 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import plug
-from onefill.client import connect
+from onefill.client import Tls, connect
 from plug import check, lab, timing
 
 SEQUENCES, BATCH = 10_000, 100
@@ -27,8 +28,9 @@ WAIT_S = 30.0
 class Blocking:
     """One call at a time."""
 
-    def __init__(self, port, namespace, threads=1, window=True):
-        self.client = connect(f"onefill://127.0.0.1:{port}", namespace, threads=threads, window=window)
+    def __init__(self, port, namespace, threads=1, window=True, tls=None):
+        url = f"{'onefills' if tls else 'onefill'}://127.0.0.1:{port}"
+        self.client = connect(url, namespace, threads=threads, window=window, tls=tls or Tls())
 
     def outcome(self, ticket):
         while True:
@@ -54,6 +56,38 @@ def sequence(number):
         keys.append(f"{number}-{block}".encode())
         blocks.append(POOL[start : start + size])
     return keys, blocks
+
+
+def over_tls():
+    """Blocks over TLS, through the socket and through memory that is shared; nobody comes in without."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = (f"{folder}/{name}" for name in ("key.pem", "certificate.pem"))
+        words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        words += ["-keyout", key, "-out", certificate, "-subj", "/CN=store", "-days", "2"]
+        for extension in ("subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE"):
+            words += ["-addext", extension]
+        subprocess.run(words, check=True, capture_output=True)
+        store = plug.Store("store-tls", "64MiB")
+        store.command += ["--tls-certificate", certificate, "--tls-key", key]
+        store.up()
+        try:
+            whole, shared = True, []
+            for window in (False, True):
+                client = Blocking(store.native, "tls", window=window, tls=Tls(certificate))
+                got = bytearray(1 << 20)
+                whole &= all(client.put([b"%d" % window], [POOL]).found)
+                whole &= all(client.get([b"%d" % window], [got]).found) and got == POOL
+                shared.append(client.client.windows)
+                client.client.close()
+            plain = connect(f"onefill://127.0.0.1:{store.native}", "tls")
+            plain.exists([b"0"], 5)
+            plain.wait(WAIT_S)
+            refused = plain.poll()[0]
+            plain.close()
+        finally:
+            store.stop()
+    check("blocks travel over TLS, whole", whole and shared == [0, 1], f"(windows: {shared})")
+    check("a client without TLS does not come in", refused.late, f"({refused.error})")
 
 
 def rss_kib():
@@ -200,10 +234,11 @@ def ratio(rates, what, beside):
 
 def speed(store):
     """In turns, so that a busy machine is busy for all; more rounds while one of them had no good one."""
-    rates = {"rust": [], "python": [], "redis-py": []}
+    rates = {"rust": [], "python": [], "python over TCP": [], "redis-py": []}
     for turn in range(ROUNDS_MAX):
         rates["rust"].append(raw(store, f"rust-{turn}", *SHAPE))
         rates["python"].append(mine(store, f"python-{turn}", *SHAPE))
+        rates["python over TCP"].append(mine(store, f"tcp-{turn}", *SHAPE, window=False))
         rates["redis-py"].append(redis_py(store, *SHAPE))
         if turn + 1 >= ROUNDS_MIN and all(ratio(rates, *two) >= least for *two, least in PROMISES):
             break
@@ -226,6 +261,7 @@ def main():
     try:
         sequences(store)
         speed(store)
+        over_tls()
         lmcache(store, "lmcache_level.py", "0.5.6")
         for version in ("0.5.6", "0.3.13"):
             lmcache(store, "lmcache_remote.py", version)

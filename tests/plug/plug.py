@@ -81,7 +81,8 @@ class Store(lab.Program):
             for line in maps:
                 place, rights = line.split()[:2]
                 start, end = (int(part, 16) for part in place.split("-"))
-                if not rights.startswith("rw"):
+                # Blocks are in its own memory; in what it shares with clients bytes only pass through.
+                if rights != "rw-p":
                     continue
                 try:
                     memory.seek(start)

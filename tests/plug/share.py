@@ -38,6 +38,8 @@ def share(store, a, b):
         came >= 0.95 * whole * lab.BLOCK,
         f"({came:.0f} of {whole * lab.BLOCK} tokens in whole blocks)",
     )
+    shared = store.metric("windows_total")
+    check("and went there through memory that both share", shared > 0, f"({shared:.0f} windows)")
     check("text and logprobs are those of replica A", first == second)
     b.forget()
     alone = [b.ask(text, **NO_LOAD) for text in texts]
@@ -339,7 +341,8 @@ def main():
     settings = {"lookup_timeout_ms": LOOKUP_MS, "load_timeout_ms": LOAD_MS, "load_floor_ms": LOAD_MS}
     settings["load_when"] = "always"  # the tiny model computes as quickly as two busy cores load
     a = plug.Replica("vllm-a", store.native, blocks=220, primary_mib=4, **settings)
-    b = plug.Replica("vllm-b", proxy.port, blocks=220, primary_mib=4, **settings)
+    # Its bytes are met with on their way, which a window has none of.
+    b = plug.Replica("vllm-b", proxy.port, blocks=220, primary_mib=4, window=False, **settings)
     try:
         with lab.running(a, b):
             for replica in (a, b):

@@ -182,15 +182,7 @@ fn payload(op: Op, bytes: u64) -> Header {
 
 impl Hand {
     fn new(store: &Running) -> Self {
-        let mut stream = TcpStream::connect(store.address).unwrap();
-        stream.set_read_timeout(Some(WAIT)).unwrap();
-        let mut table = Table::default();
-        table.hello(&Hello {
-            namespace: b"",
-            token: b"",
-        });
-        send(&mut stream, Header::new(Op::Hello, 1, 0, &table.0), &table);
-        receive(&mut stream).unwrap();
+        let mut stream = greet(store);
         let mut table = Table::default();
         table.wanted(1 << 20);
         send(&mut stream, Header::new(Op::Window, 1, 0, &table.0), &table);
@@ -246,6 +238,20 @@ impl Hand {
         assert!(sentence.contains("window"), "{sentence}");
         assert!(receive(&mut self.stream).is_none());
     }
+}
+
+/// A connection that has said HELLO.
+fn greet(store: &Running) -> TcpStream {
+    let mut stream = TcpStream::connect(store.address).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let mut table = Table::default();
+    table.hello(&Hello {
+        namespace: b"",
+        token: b"",
+    });
+    send(&mut stream, Header::new(Op::Hello, 1, 0, &table.0), &table);
+    receive(&mut stream).unwrap();
+    stream
 }
 
 fn show(address: &str, secret: u128) -> std::io::Result<std::os::fd::OwnedFd> {
@@ -329,15 +335,7 @@ fn credit_for_what_was_not_sent_is_refused() {
 #[test]
 fn a_request_through_a_window_that_is_not_there_is_refused() {
     let store = running(WindowsAt::Nowhere);
-    let mut stream = TcpStream::connect(store.address).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    let mut table = Table::default();
-    table.hello(&Hello {
-        namespace: b"",
-        token: b"",
-    });
-    send(&mut stream, Header::new(Op::Hello, 1, 0, &table.0), &table);
-    receive(&mut stream).unwrap();
+    let mut stream = greet(&store);
     let mut table = Table::default();
     table.get(&GetItem { key: b"k", size: 0 });
     let mut header = Header::new(Op::Get, 1, 1, &table.0);
@@ -345,6 +343,30 @@ fn a_request_through_a_window_that_is_not_there_is_refused() {
     send(&mut stream, header, &table);
     assert_eq!(receive(&mut stream).unwrap().0.status, Status::NoWindow);
     assert!(receive(&mut stream).is_none());
+}
+
+#[test]
+fn a_get_whose_client_is_gone_reads_no_further() {
+    let store = running(WindowsAt::Nowhere);
+    let bytes = numbers(1, 1 << 20);
+    let putter = client(&store, 0);
+    putter.put(&[block(b"k", &bytes)], WAIT).unwrap();
+    let mut stream = greet(&store);
+    // To read and check as many takes seconds.
+    let mut table = Table::default();
+    for _ in 0..4096 {
+        table.get(&GetItem { key: b"k", size: 1 });
+    }
+    let mut header = Header::new(Op::Get, 1, 4096, &table.0);
+    header.deadline_ms = 1;
+    send(&mut stream, header, &table);
+    assert_eq!(receive(&mut stream).unwrap().0.status, Status::Late);
+    // The connection goes on.
+    let mut table = Table::default();
+    table.key(b"k");
+    send(&mut stream, Header::new(Op::Exists, 2, 1, &table.0), &table);
+    let (header, _) = receive(&mut stream).unwrap();
+    assert_eq!((header.status, header.request), (Status::Ok, 2));
 }
 
 #[test]

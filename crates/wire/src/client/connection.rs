@@ -170,6 +170,9 @@ impl Connection {
         let mut table = vec![0; header.table as usize];
         self.read(&mut table, deadline)?;
         header.check(&table)?;
+        if header.status == Status::Late {
+            return Err(ClientError::Late);
+        }
         if header.status != Status::Ok {
             return Err(ClientError::Refused {
                 status: header.status,
