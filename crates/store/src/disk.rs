@@ -1,6 +1,8 @@
 //! The disk tier: records in append-only segments.
 //!
-//! A record is written once and never changed. A segment that is full is sealed; when there is no
+//! A record is written once; its bytes are never changed. Its header is once, when its key was put again
+//! or taken out: then it is dead, and so a key's older bytes don't come back where the segment with its
+//! newer ones was dropped. A segment that is full is sealed; when there is no
 //! room for another one, the one that was read longest ago is dropped whole. What is where is known
 //! from an index in memory, which a start builds again from the records' headers; their bytes are
 //! checked when they are read. A header that is not whole is passed over: it was being written when
@@ -17,7 +19,7 @@
 //!            16 offset u64           unix ms 104 xxh3-64, seeded, of all else
 //!            24 serial u64           u64     112 namespace, key
 //!            32 bytes u64
-//! flags     1: the key is gone (no bytes follow)
+//! flags     1: dead
 //! ```
 
 mod append;
@@ -28,11 +30,11 @@ mod index;
 mod recover;
 mod tier;
 
-pub use append::Appender;
+pub use append::{Appender, Bounds};
 pub use device::{Device, Folder, SegmentFile};
 pub use format::{ALIGN, FormatError, Record};
 pub use index::{ENTRY_BYTES, Index, Place};
-pub use tier::{DiskConfig, DiskError, DiskStat, DiskTier};
+pub use tier::{DiskConfig, DiskError, DiskSizes, DiskStat, DiskTier};
 
 pub(crate) use tier::unix_ms;
 

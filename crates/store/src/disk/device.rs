@@ -77,7 +77,9 @@ impl Device for Folder {
     }
 
     fn open(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
-        Ok(Arc::new(File::open(self.segment(id))?))
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true);
+        Ok(Arc::new(file.open(self.segment(id))?))
     }
 
     fn remove(&self, id: u64) -> io::Result<()> {

@@ -12,7 +12,7 @@ const RECORD_MAGIC: [u8; 4] = *b"OFR1";
 const VERSION: u32 = 1;
 const FIXED: usize = 112;
 const SUM_AT: usize = 104;
-const GONE: u32 = 1;
+const DEAD: u32 = 1;
 
 /// Why bytes are no header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,8 +34,8 @@ pub struct Record {
     pub offset: u64,
     /// Later records of a key stand over earlier ones.
     pub serial: u64,
-    /// Whether the key is gone.
-    pub gone: bool,
+    /// Whether the key was put again or taken out since.
+    pub dead: bool,
     /// Bytes of the block.
     pub len: u64,
     /// Their xxh3-128.
@@ -94,7 +94,7 @@ impl Record {
     pub fn encode(&self, secret: u64) -> Vec<u8> {
         let mut bytes = vec![0; FIXED];
         bytes[..4].copy_from_slice(&RECORD_MAGIC);
-        bytes[4..8].copy_from_slice(&u32::from(self.gone).to_le_bytes());
+        bytes[4..8].copy_from_slice(&u32::from(self.dead).to_le_bytes());
         let longs = [self.segment, self.offset, self.serial, self.len];
         for (eight, long) in bytes[8..40].chunks_exact_mut(8).zip(longs) {
             eight.copy_from_slice(&long.to_le_bytes());
@@ -154,7 +154,7 @@ impl Record {
             segment,
             offset,
             serial: long(whole, 24),
-            gone: int(whole, 4) == GONE,
+            dead: int(whole, 4) == DEAD,
             len: long(whole, 32),
             sum: u128::from_le_bytes(sum),
             expires_unix_ms: long(whole, 56),

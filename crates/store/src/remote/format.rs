@@ -84,7 +84,7 @@ fn record(namespace: &str, key: &[u8], found: &Found) -> Record {
         segment: 0,
         offset: 0,
         serial: 0,
-        gone: false,
+        dead: false,
         len: found.len,
         sum: found.sum,
         expires_unix_ms: found.expires_unix_ms,
@@ -109,7 +109,7 @@ pub(super) fn header_len(namespace: &str, key: &[u8]) -> usize {
 /// What a header says, if it is that of this key.
 pub(super) fn parse(header: &[u8], namespace: &str, key: &[u8]) -> Result<Found, FormatError> {
     let record = Record::parse(header, 0, (0, 0))?;
-    let is_asked = record.namespace == namespace.as_bytes() && record.key == key && !record.gone;
+    let is_asked = record.namespace == namespace.as_bytes() && record.key == key && !record.dead;
     if !is_asked || !header.len().is_multiple_of(ALIGN) {
         return Err(FormatError::None);
     }
