@@ -10,9 +10,9 @@
 //! segment that no client knows, so that a block's bytes never pass for a record.
 //!
 //! ```text
-//! segment   512 bytes: "OFS1", version u32, id u64, secret u64, xxh3-64 of the 24 bytes before
-//!           records, each at a multiple of 512
-//! record    header, padded to a multiple of 512; bytes, padded too
+//! segment   4096 bytes: "OFS1", version u32, id u64, secret u64, xxh3-64 of the 24 bytes before
+//!           records, each at a multiple of 4096
+//! record    header, padded to a multiple of 4096; bytes, padded too
 //! header      0 "OFR1"            48 -        64 lengths u16: namespace, key
 //!             4 flags u32         40 sum u128 68 attributes u32: 0 none, 1 lm
 //!             8 segment u64       56 expires  72 seven i32: fmt, dtype, shape, location
@@ -25,6 +25,7 @@
 mod append;
 mod device;
 mod fetch;
+mod file;
 mod format;
 mod index;
 mod recover;

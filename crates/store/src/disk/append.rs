@@ -14,9 +14,6 @@ use std::{
     sync::Arc,
 };
 
-/// Bytes that are written at once.
-const STEP: usize = 8 << 20;
-
 /// Records that are marked later at most.
 const UNDEAD_MAX: usize = 1 << 12;
 
@@ -179,18 +176,7 @@ impl Appender {
         self.next_serial += 1;
         current.end += record.disk_len();
         let end = current.end;
-        // Bytes first, then the header that vouches for them: a kill between leaves no record.
-        let mut at = record.offset + record.header_len();
-        let (mut from, len) = (0, stored.block.len());
-        while from < len {
-            let to = (from + STEP).min(len);
-            let slices: Vec<IoSlice<'_>> = stored.block.slices(from, to).collect();
-            file.write_at(at, &slices)?;
-            at += (to - from) as u64;
-            from = to;
-        }
-        let header = record.encode(current.secret);
-        if let Err(error) = file.write_at(record.offset, &[IoSlice::new(&header)]) {
+        if let Err(error) = put_down(&*file, record, current.secret, stored) {
             // It may be there all the same.
             if self.undead.len() < UNDEAD_MAX {
                 self.undead.push(Place::of(record));
@@ -203,13 +189,22 @@ impl Appender {
         Ok(())
     }
 
-    /// Seals the segment and begins another, for which an old one may have to go.
-    fn turn(&mut self) -> io::Result<()> {
-        if let Some(current) = self.current.take()
-            && let Some(file) = self.index.lock().file(current.id)
-        {
+    /// Nothing more is written to the segment.
+    pub fn seal(&mut self) -> io::Result<()> {
+        let Some(current) = self.current.take() else {
+            return Ok(());
+        };
+        let file = self.index.lock().file(current.id);
+        if let Some(file) = file {
+            file.trim()?;
             file.sync()?;
         }
+        Ok(())
+    }
+
+    /// Seals the segment and begins another, for which an old one may have to go.
+    fn turn(&mut self) -> io::Result<()> {
+        self.seal()?;
         let Bounds {
             segment_bytes,
             disk_bytes,
@@ -219,7 +214,7 @@ impl Appender {
         let id = self.next_segment;
         self.next_segment += 1;
         let secret = self.secrets.hash_one(id);
-        let file = self.device.create(id)?;
+        let file = self.device.create(id, segment_bytes)?;
         if let Err(error) = Self::begin(&*file, id, secret) {
             // Nothing is in it: if it stays, a start takes it away.
             _ = self.device.remove(id);
@@ -247,4 +242,43 @@ impl Appender {
         self.dirty.remove(&oldest);
         Ok(true)
     }
+}
+
+/// Bytes that lie as reads and writes past the system's cache want them.
+#[repr(align(4096))]
+struct Page([u8; ALIGN]);
+
+impl Page {
+    fn of(bytes: &[u8]) -> Self {
+        let mut page = Self([0; ALIGN]);
+        page.0[..bytes.len()].copy_from_slice(bytes);
+        page
+    }
+
+    fn slice(&self) -> IoSlice<'_> {
+        IoSlice::new(&self.0)
+    }
+}
+
+/// Writes a record in one call, so that the disk has much to do at once. A kill in the middle may leave a
+/// header whose bytes are not all there: they are compared with it when they are read.
+fn put_down(
+    file: &dyn SegmentFile,
+    record: &Record,
+    secret: u64,
+    stored: &Stored,
+) -> io::Result<()> {
+    let header = record.encode(secret);
+    let header: Vec<Page> = header.chunks(ALIGN).map(Page::of).collect();
+    let block = &stored.block;
+    let whole = block.len() / ALIGN * ALIGN;
+    let rest: Vec<u8> = block
+        .slices(whole, block.len())
+        .flat_map(|slice| slice.to_vec())
+        .collect();
+    let rest = (!rest.is_empty()).then(|| Page::of(&rest));
+    let mut slices: Vec<IoSlice<'_>> = header.iter().map(Page::slice).collect();
+    slices.extend(block.slices(0, whole));
+    slices.extend(rest.iter().map(Page::slice));
+    file.write_at(record.offset, &slices)
 }

@@ -5,8 +5,8 @@ use onefill_wire::lm::Layout;
 use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
-/// Records and their bytes begin at multiples of this.
-pub const ALIGN: usize = 512;
+/// Records and their bytes begin at multiples of this: what reads and writes past the system's cache want.
+pub const ALIGN: usize = 4096;
 const SEGMENT_MAGIC: [u8; 4] = *b"OFS1";
 const RECORD_MAGIC: [u8; 4] = *b"OFR1";
 const VERSION: u32 = 1;
@@ -77,10 +77,16 @@ pub(super) fn parse_segment(bytes: &[u8; ALIGN], id: u64) -> Result<u64, FormatE
 }
 
 impl Record {
-    /// Bytes of its header, padded.
+    /// Bytes of its header.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        FIXED + self.namespace.len() + self.key.len()
+    }
+
+    /// The same, padded.
     #[must_use]
     pub fn header_len(&self) -> u64 {
-        padded((FIXED + self.namespace.len() + self.key.len()) as u64)
+        padded(self.text_len() as u64)
     }
 
     /// Bytes that it takes in a segment.
@@ -117,7 +123,6 @@ impl Record {
         bytes.extend_from_slice(&self.key);
         let sum = sum(&bytes, secret);
         bytes[SUM_AT..FIXED].copy_from_slice(&sum.to_le_bytes());
-        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         bytes
     }
 

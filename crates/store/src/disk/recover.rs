@@ -48,6 +48,8 @@ pub(super) fn recover(
                     false => Ok(()),
                 };
             };
+            // The store may have ended before it was full.
+            _ = file.trim();
             index.add_segment(id, (Arc::clone(&file), secret), bytes);
             scan(&*file, (id, secret), &mut found.broken, |record| {
                 found.next_serial = found.next_serial.max(record.serial + 1);

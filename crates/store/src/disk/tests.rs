@@ -13,7 +13,7 @@ use world::World;
 fn headers_come_back_and_any_flipped_bit_is_seen() {
     let record = Record {
         segment: 3,
-        offset: 1024,
+        offset: 4096,
         serial: 77,
         dead: false,
         len: 5000,
@@ -29,14 +29,14 @@ fn headers_come_back_and_any_flipped_bit_is_seen() {
         key: vec![7; 500],
     };
     let bytes = record.encode(42);
-    let place = (3, 1024);
+    let place = (3, 4096);
     assert_eq!(Record::parse(&bytes, 42, place), Ok(record.clone()));
     assert!(matches!(
         Record::parse(&bytes[..200], 42, place),
         Err(FormatError::Longer(_))
     ));
     // In another place, or with another segment's secret, it is no record.
-    assert!(Record::parse(&bytes, 42, (3, 1536)).is_err());
+    assert!(Record::parse(&bytes, 42, (3, 8192)).is_err());
     assert!(Record::parse(&bytes, 43, place).is_err());
     let header = 112 + record.namespace.len() + record.key.len();
     for bit in 0..header * 8 {
@@ -71,7 +71,7 @@ fn kills_come_at_any_point() {
         for calls in 1..200 {
             world.kill_after(calls);
             world.read_all_strictly();
-            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (64 << 10));
+            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (512 << 10));
         }
     }
 }
@@ -92,7 +92,7 @@ fn what_a_failing_disk_took_is_kept() {
             }
             world.read_all();
             world.repair();
-            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (64 << 10));
+            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (512 << 10));
         }
         assert!(world.faults() > 50 && world.hits > 100);
     }
@@ -202,7 +202,7 @@ fn a_start_over_100_gigabytes_is_short() {
     let device = Folder::open(folder.path().to_owned()).unwrap();
     let (mut blocks, mut bytes) = (0, 0);
     for segment in 0..SEGMENTS {
-        let file = device.create(segment).unwrap();
+        let file = device.create(segment, 0).unwrap();
         let write = |at, bytes: &[u8]| file.write_at(at, &[std::io::IoSlice::new(bytes)]);
         write(0, &format::segment_header(segment, 7)).unwrap();
         let mut at = ALIGN as u64;

@@ -280,7 +280,7 @@ impl DiskTier {
     }
 
     /// Reads a block into a place in memory; `None` where it can't be had. Blocks the thread.
-    pub(crate) fn read(
+    pub fn read(
         &self,
         namespace: NamespaceId,
         key: &[u8],
@@ -359,6 +359,7 @@ impl Shared {
                 }
                 Next::End => {
                     self.count(appender.sync());
+                    self.count(appender.seal());
                     return;
                 }
             };

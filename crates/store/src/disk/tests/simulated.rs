@@ -207,7 +207,7 @@ impl Device for Disk {
         Ok(self.files.lock().keys().copied().collect())
     }
 
-    fn create(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
+    fn create(&self, id: u64, _: u64) -> io::Result<Arc<dyn SegmentFile>> {
         self.chance.lock().call()?;
         let file = Arc::new(File {
             bytes: Mutex::default(),
@@ -283,6 +283,10 @@ impl SegmentFile for File {
         self.chance.lock().call()?;
         self.bytes.lock().unsynced.clear();
         Ok(())
+    }
+
+    fn trim(&self) -> io::Result<()> {
+        self.chance.lock().call()
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use std::{io, sync::Arc};
 
 pub(super) const BOUNDS: Bounds = Bounds {
-    segment_bytes: 128 << 10,
-    disk_bytes: 1 << 20,
+    segment_bytes: 512 << 10,
+    disk_bytes: 4 << 20,
     index_bytes: 1 << 20,
 };
 const KEYS: u64 = 60;
