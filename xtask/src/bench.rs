@@ -60,6 +60,10 @@ pub fn run(name: &str, rest: &[&str]) -> Result<()> {
             shell::run("bench picker", bench.args(rest))
         }
         "store" => {
+            peers::fio()?;
+            if rest.contains(&"disk") {
+                return cargo(name, rest, &[]);
+            }
             peers::redis()?;
             let peer = peers::lmcache()?;
             let onefill = release_onefill()?;

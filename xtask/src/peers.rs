@@ -251,25 +251,31 @@ pub fn objects() -> Result<PathBuf> {
 
 /// Redis 7 and its clients, from the system's packages.
 pub fn redis() -> Result<()> {
-    let is_there = |program: &str| {
+    packages(
+        &["redis-server", "redis-cli", "redis-benchmark"],
+        &["redis-server", "redis-tools"],
+    )
+}
+
+/// fio, from the system's packages.
+pub fn fio() -> Result<()> {
+    packages(&["fio"], &["fio"])
+}
+
+/// Installs the system's packages that have these programs, unless they are there.
+fn packages(programs: &[&str], names: &[&str]) -> Result<()> {
+    let is_there = |program: &&str| {
         let output = command(program, &["--version"]).output();
         output.is_ok_and(|output| output.status.success())
     };
-    let programs = ["redis-server", "redis-cli", "redis-benchmark"];
-    if programs.into_iter().all(is_there) {
+    if programs.iter().all(is_there) {
         return Ok(());
     }
     run("package lists", &mut command("apt-get", &["update", "-qq"]))?;
-    let install = [
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        "redis-server",
-        "redis-tools",
-    ];
-    run("redis", &mut command("apt-get", &install))
-        .context("install redis-server and redis-tools by hand")
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    let install = [&install, names].concat();
+    let all = names.join(" and ");
+    run(&all, &mut command("apt-get", &install)).with_context(|| format!("install {all} by hand"))
 }
 
 fn is_done(folder: &Path, recipe: &str) -> bool {

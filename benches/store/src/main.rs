@@ -2,10 +2,13 @@
 //! the server's CPU seconds per GB, and the time of an EXISTS. All in one run on one machine, the
 //! servers by turns, so that what else the machine does meets all of them.
 //!
-//! `store-bench [--rounds N] [--seconds S]`; environment: ONEFILL_BIN, ONEFILL_LMCACHE (see
+//! Behind that the disk tier beside `fio`; with `--only disk` nothing else.
+//!
+//! `store-bench [--rounds N] [--seconds S] [--only disk]`; environment: ONEFILL_BIN, ONEFILL_LMCACHE (see
 //! `cargo xtask bench store`).
 
 mod client;
+mod disk;
 mod measure;
 mod server;
 
@@ -36,7 +39,8 @@ type Table = BTreeMap<(usize, usize, usize), Vec<Figure>>;
 fn main() -> ExitCode {
     let raw = argument("--raw", 0.0) as u16;
     let outcome = match raw {
-        0 => run(),
+        0 if std::env::args().any(|argument| argument == "disk") => disk::run(rounds()),
+        0 => run().and_then(|kept| Ok(disk::run(rounds())? && kept)),
         port => server::raw(port).map(|()| true),
     };
     match outcome {
@@ -56,8 +60,12 @@ fn argument(name: &str, default: f64) -> f64 {
         .unwrap_or(default)
 }
 
+fn rounds() -> usize {
+    argument("--rounds", 3.0) as usize
+}
+
 fn run() -> io::Result<bool> {
-    let rounds = argument("--rounds", 3.0) as usize;
+    let rounds = rounds();
     let seconds = argument("--seconds", 0.7);
     let servers = Server::all()?;
     let mut table = Table::new();

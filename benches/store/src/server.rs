@@ -59,7 +59,9 @@ impl Server {
         let (lm, resp) = (free_port()?, free_port()?);
         let program = env::var_os("ONEFILL_BIN").expect("ONEFILL_BIN names the onefill program");
         let mut command = Command::new(program);
-        command.args(["store", "--admin", "none", "--native", "none", "--memory", MEMORY]);
+        command.args([
+            "store", "--admin", "none", "--native", "none", "--memory", MEMORY,
+        ]);
         command.args(["--lm", &format!("127.0.0.1:{lm}")]);
         command.args(["--resp", &format!("127.0.0.1:{resp}")]);
         let child = start(command)?;

@@ -137,6 +137,10 @@ impl Arguments {
 /// Blocks that wait to be written to disk take at most one part in this many of the memory, and those
 /// that wait for the remote as much.
 const QUEUE_SHARE: usize = 4;
+/// What is known of blocks on disk takes at most one part in this many of the memory, beside it, and may
+/// always take so much.
+const INDEX_SHARE: usize = 16;
+const INDEX_MIN: usize = 32 << 20;
 
 fn choice(text: &str) -> Result<Choice, String> {
     let mut all = Choice::ALL.into_iter();
@@ -193,6 +197,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 path,
                 bytes: arguments.disk_size as u64,
                 queue_bytes: arguments.memory / QUEUE_SHARE,
+                index_bytes: (arguments.memory / INDEX_SHARE).max(INDEX_MIN),
             }),
             remote,
         },

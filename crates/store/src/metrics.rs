@@ -88,14 +88,19 @@ fn disk(page: &mut Page, store: &Store) {
     let Some(disk) = store.disk() else {
         return;
     };
-    let (blocks, bytes, waiting) = disk.sizes();
-    page.gauge("onefill_store_disk_blocks", "Blocks on disk", blocks);
-    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let sizes = disk.sizes();
+    page.gauge("onefill_store_disk_blocks", "Blocks on disk", sizes.blocks);
+    let bytes = usize::try_from(sizes.bytes).unwrap_or(usize::MAX);
     page.gauge("onefill_store_disk_bytes", "Bytes of segments", bytes);
     page.gauge(
         "onefill_store_disk_waiting_bytes",
         "Bytes that wait to be written",
-        waiting,
+        sizes.waiting_bytes,
+    );
+    page.gauge(
+        "onefill_store_disk_index_bytes",
+        "Bytes of memory that what is known of blocks on disk takes",
+        sizes.index_bytes,
     );
     let stat = disk.stat();
     let counters = [

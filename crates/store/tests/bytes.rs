@@ -158,6 +158,7 @@ fn bytes_on_disk() -> f64 {
     for number in 0..MANY {
         let place = Place {
             segment: 1,
+            header: 512,
             at: number as u64 * 1024,
             len: 65,
             sum: 1,

@@ -136,8 +136,9 @@ fn said(json: &Json) -> Answer {
 fn stat(store: &Store) -> Json {
     let now = store.stat();
     let disk = store.disk().map(|disk| {
-        let (blocks, bytes, waiting) = disk.sizes();
-        json!({"blocks": blocks, "bytes": bytes, "waiting_bytes": waiting,
+        let sizes = disk.sizes();
+        json!({"blocks": sizes.blocks, "bytes": sizes.bytes, "index_bytes": sizes.index_bytes,
+            "waiting_bytes": sizes.waiting_bytes,
             "hits": disk.stat().hits.get(), "corrupt": disk.stat().corrupt.get()})
     });
     let remote = store.remote().map(|remote| {

@@ -1,10 +1,10 @@
 //! Where segments lie. A trait, so that faults can be made.
 
+use super::file::Segment;
 use std::{
     fmt::Debug,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
     path::PathBuf,
     sync::Arc,
 };
@@ -18,6 +18,8 @@ pub trait SegmentFile: Send + Sync + Debug {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     /// What was written survives the machine from here on.
     fn sync(&self) -> io::Result<()>;
+    /// Room that it took behind its end is given back.
+    fn trim(&self) -> io::Result<()>;
     /// Its length.
     fn size(&self) -> io::Result<u64>;
 }
@@ -26,8 +28,8 @@ pub trait SegmentFile: Send + Sync + Debug {
 pub trait Device: Send + Sync + Debug {
     /// Ids of those that are there, in any order.
     fn list(&self) -> io::Result<Vec<u64>>;
-    /// A new one.
-    fn create(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>>;
+    /// A new one, with room for so many bytes where that can be taken ahead.
+    fn create(&self, id: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>>;
     /// One that is there.
     fn open(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>>;
     /// Takes one away; readers that have it open read on.
@@ -70,48 +72,15 @@ impl Device for Folder {
         Ok(ids)
     }
 
-    fn create(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true);
-        Ok(Arc::new(file.open(self.segment(id))?))
+    fn create(&self, id: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(Arc::new(Segment::create(&self.segment(id), bytes)?))
     }
 
     fn open(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
-        Ok(Arc::new(File::open(self.segment(id))?))
+        Ok(Arc::new(Segment::open(&self.segment(id))?))
     }
 
     fn remove(&self, id: u64) -> io::Result<()> {
         fs::remove_file(self.segment(id))
-    }
-}
-
-impl SegmentFile for File {
-    fn write_at(&self, mut offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        for slice in slices {
-            FileExt::write_all_at(self, slice, offset)?;
-            offset += slice.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match FileExt::read_at(self, &mut into[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
     }
 }

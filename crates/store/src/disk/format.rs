@@ -5,14 +5,14 @@ use onefill_wire::lm::Layout;
 use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
-/// Records and their bytes begin at multiples of this.
-pub const ALIGN: usize = 512;
+/// Records and their bytes begin at multiples of this: what reads and writes past the system's cache want.
+pub const ALIGN: usize = 4096;
 const SEGMENT_MAGIC: [u8; 4] = *b"OFS1";
 const RECORD_MAGIC: [u8; 4] = *b"OFR1";
 const VERSION: u32 = 1;
 const FIXED: usize = 112;
 const SUM_AT: usize = 104;
-const GONE: u32 = 1;
+const DEAD: u32 = 1;
 
 /// Why bytes are no header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,8 +34,8 @@ pub struct Record {
     pub offset: u64,
     /// Later records of a key stand over earlier ones.
     pub serial: u64,
-    /// Whether the key is gone.
-    pub gone: bool,
+    /// Whether the key was put again or taken out since.
+    pub dead: bool,
     /// Bytes of the block.
     pub len: u64,
     /// Their xxh3-128.
@@ -77,10 +77,16 @@ pub(super) fn parse_segment(bytes: &[u8; ALIGN], id: u64) -> Result<u64, FormatE
 }
 
 impl Record {
-    /// Bytes of its header, padded.
+    /// Bytes of its header.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        FIXED + self.namespace.len() + self.key.len()
+    }
+
+    /// The same, padded.
     #[must_use]
     pub fn header_len(&self) -> u64 {
-        padded((FIXED + self.namespace.len() + self.key.len()) as u64)
+        padded(self.text_len() as u64)
     }
 
     /// Bytes that it takes in a segment.
@@ -94,7 +100,7 @@ impl Record {
     pub fn encode(&self, secret: u64) -> Vec<u8> {
         let mut bytes = vec![0; FIXED];
         bytes[..4].copy_from_slice(&RECORD_MAGIC);
-        bytes[4..8].copy_from_slice(&u32::from(self.gone).to_le_bytes());
+        bytes[4..8].copy_from_slice(&u32::from(self.dead).to_le_bytes());
         let longs = [self.segment, self.offset, self.serial, self.len];
         for (eight, long) in bytes[8..40].chunks_exact_mut(8).zip(longs) {
             eight.copy_from_slice(&long.to_le_bytes());
@@ -117,7 +123,6 @@ impl Record {
         bytes.extend_from_slice(&self.key);
         let sum = sum(&bytes, secret);
         bytes[SUM_AT..FIXED].copy_from_slice(&sum.to_le_bytes());
-        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         bytes
     }
 
@@ -154,7 +159,7 @@ impl Record {
             segment,
             offset,
             serial: long(whole, 24),
-            gone: int(whole, 4) == GONE,
+            dead: int(whole, 4) == DEAD,
             len: long(whole, 32),
             sum: u128::from_le_bytes(sum),
             expires_unix_ms: long(whole, 56),

@@ -21,6 +21,8 @@ pub const ENTRY_BYTES: usize = 128;
 pub struct Place {
     /// In which segment.
     pub segment: u64,
+    /// Bytes of its header, which ends where they begin.
+    pub header: u64,
     /// Where its bytes begin.
     pub at: u64,
     /// Their number.
@@ -41,6 +43,7 @@ impl Place {
     pub fn of(record: &Record) -> Self {
         Self {
             segment: record.segment,
+            header: record.header_len(),
             at: record.offset + record.header_len(),
             len: record.len,
             sum: record.sum,
@@ -64,6 +67,7 @@ struct Entry {
     at: u32,
     len: u32,
     mark: u32,
+    header: u16,
     namespace: NamespaceId,
 }
 
@@ -72,6 +76,7 @@ impl Entry {
         let [low, high] = self.sum.map(u128::from);
         Place {
             segment: u64::from(self.segment),
+            header: u64::from(self.header),
             at: u64::from(self.at) * ALIGN as u64,
             len: u64::from(self.len),
             sum: high << 64 | low,
@@ -89,6 +94,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) file: Arc<dyn SegmentFile>,
+    pub(super) secret: u64,
     pub(super) bytes: u64,
     used: u64,
     /// Blocks that were written to it; the slots of some may have others by now.
@@ -164,22 +170,22 @@ impl Index {
         Some(place)
     }
 
-    /// A block is there, unless a later one of its key is.
-    pub fn insert(&mut self, namespace: NamespaceId, key: &[u8], place: &Place) {
-        let before = self.slot(namespace, key);
-        if let Some(id) = before {
-            if self
-                .entry(id)
-                .is_some_and(|known| known.serial > place.serial)
-            {
-                return;
-            }
-            self.take_out(id);
+    /// A block is there, unless a later one of its key is. The earlier of both, if there are two.
+    pub fn insert(&mut self, namespace: NamespaceId, key: &[u8], place: &Place) -> Option<Place> {
+        let known = self.slot(namespace, key);
+        let later = |id: &u32| {
+            let known = self.entry(*id);
+            known.is_some_and(|known| known.serial > place.serial)
+        };
+        if known.as_ref().is_some_and(later) {
+            return Some(place.clone());
         }
+        let before = known.and_then(|id| self.take_out(id));
         // Beyond that a segment's number and a place in it don't go: see `SEGMENT_MAX`.
         let numbers = [place.segment, place.at / ALIGN as u64, place.len].map(u32::try_from);
-        let [Ok(segment), Ok(at), Ok(len)] = numbers else {
-            return;
+        let ([Ok(segment), Ok(at), Ok(len)], Ok(header)) = (numbers, u16::try_from(place.header))
+        else {
+            return before;
         };
         let mark = self.mark(namespace, key);
         let entry = Entry {
@@ -192,6 +198,7 @@ impl Index {
             at,
             len,
             mark,
+            header,
             namespace,
         };
         self.entry_bytes += entry.bytes();
@@ -206,6 +213,7 @@ impl Index {
             entry.map_or(0, |entry| spread(entry.mark))
         };
         self.table.insert_unique(spread(mark), id, rehash);
+        before
     }
 
     fn take_out(&mut self, id: u32) -> Option<Place> {
@@ -245,10 +253,16 @@ impl Index {
         Some(Arc::clone(&self.segments.get(&segment)?.file))
     }
 
-    pub(super) fn add_segment(&mut self, id: u64, file: Arc<dyn SegmentFile>, bytes: u64) {
+    pub(super) fn add_segment(
+        &mut self,
+        id: u64,
+        (file, secret): (Arc<dyn SegmentFile>, u64),
+        bytes: u64,
+    ) {
         self.uses += 1;
         let segment = Segment {
             file,
+            secret,
             bytes,
             used: self.uses,
             slots: Vec::new(),
@@ -256,17 +270,22 @@ impl Index {
         self.segments.insert(id, segment);
     }
 
-    /// The segment that was used longest ago, except `but`; it and its blocks are forgotten.
-    pub(super) fn drop_segment(&mut self, but: Option<u64>) -> Option<u64> {
+    /// The segment that was used longest ago, except `but`.
+    pub(super) fn oldest(&self, but: Option<u64>) -> Option<u64> {
         let others = self.segments.iter().filter(|(id, _)| Some(**id) != but);
-        let id = *others.min_by_key(|(_, segment)| segment.used)?.0;
-        let segment = self.segments.remove(&id)?;
+        Some(*others.min_by_key(|(_, segment)| segment.used)?.0)
+    }
+
+    /// A segment was taken away, with its blocks.
+    pub(super) fn forget(&mut self, id: u64) {
+        let Some(segment) = self.segments.remove(&id) else {
+            return;
+        };
         for slot in segment.slots {
             let there = self.entry(slot);
             if there.is_some_and(|entry| u64::from(entry.segment) == id) {
                 self.take_out(slot);
             }
         }
-        Some(id)
     }
 }

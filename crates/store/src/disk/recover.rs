@@ -14,12 +14,14 @@ const HEADER_MAX: usize = 16 << 10;
 const WINDOW: usize = ALIGN;
 
 /// What was found, for the writer to go on behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) next_segment: u64,
     pub(super) next_serial: u64,
     /// Headers that were not whole.
     pub(super) broken: u64,
+    /// Records of keys that have a later one: the store ended before it could mark them as dead.
+    pub(super) stale: Vec<Place>,
 }
 
 /// Fills the index from all segments. One that is none, or can't be read, is left alone and
@@ -30,7 +32,6 @@ pub(super) fn recover(
     namespaces: &Namespaces,
 ) -> io::Result<Found> {
     let mut found = Found::default();
-    let mut gone = Vec::new();
     let mut ids = device.list()?;
     ids.sort_unstable();
     for id in ids {
@@ -41,9 +42,15 @@ pub(super) fn recover(
             file.read_at(0, &mut secret)?;
             let Ok(secret) = parse_segment(&secret, id) else {
                 found.broken += 1;
-                return Ok(());
+                // The store ended before there was anything in it.
+                return match bytes <= ALIGN as u64 {
+                    true => device.remove(id),
+                    false => Ok(()),
+                };
             };
-            index.add_segment(id, Arc::clone(&file), bytes);
+            // The store may have ended before it was full.
+            _ = file.trim();
+            index.add_segment(id, (Arc::clone(&file), secret), bytes);
             scan(&*file, (id, secret), &mut found.broken, |record| {
                 found.next_serial = found.next_serial.max(record.serial + 1);
                 let name = std::str::from_utf8(&record.namespace).ok();
@@ -51,12 +58,11 @@ pub(super) fn recover(
                 let Some(namespace) = namespace else {
                     return;
                 };
-                if record.gone {
-                    gone.push((namespace.id, record.key, record.serial));
-                } else {
+                if !record.dead {
                     let mut place = Place::of(&record);
                     place.attributes = namespace.share(place.attributes);
-                    index.insert(namespace.id, &record.key, &place);
+                    let stale = index.insert(namespace.id, &record.key, &place);
+                    found.stale.extend(stale);
                 }
             })
         });
@@ -64,9 +70,6 @@ pub(super) fn recover(
             tracing::warn!(segment = id, %error, "a segment can't be read");
             found.broken += 1;
         }
-    }
-    for (namespace, key, serial) in gone {
-        index.remove(namespace, &key, serial);
     }
     Ok(found)
 }

@@ -13,9 +13,9 @@ use world::World;
 fn headers_come_back_and_any_flipped_bit_is_seen() {
     let record = Record {
         segment: 3,
-        offset: 1024,
+        offset: 4096,
         serial: 77,
-        gone: false,
+        dead: false,
         len: 5000,
         sum: u128::MAX / 3,
         expires_unix_ms: 12,
@@ -29,14 +29,14 @@ fn headers_come_back_and_any_flipped_bit_is_seen() {
         key: vec![7; 500],
     };
     let bytes = record.encode(42);
-    let place = (3, 1024);
+    let place = (3, 4096);
     assert_eq!(Record::parse(&bytes, 42, place), Ok(record.clone()));
     assert!(matches!(
         Record::parse(&bytes[..200], 42, place),
         Err(FormatError::Longer(_))
     ));
     // In another place, or with another segment's secret, it is no record.
-    assert!(Record::parse(&bytes, 42, (3, 1536)).is_err());
+    assert!(Record::parse(&bytes, 42, (3, 8192)).is_err());
     assert!(Record::parse(&bytes, 43, place).is_err());
     let header = 112 + record.namespace.len() + record.key.len();
     for bit in 0..header * 8 {
@@ -46,18 +46,55 @@ fn headers_come_back_and_any_flipped_bit_is_seen() {
     }
 }
 
-/// Only kills of the process: whatever was written is found again, the last of each key.
+/// Only kills of the process: whatever was written is found again, the last of each key, also where
+/// segments were dropped meanwhile; and what was taken out or put again never comes back.
 #[test]
 fn what_was_written_outlives_kills() {
-    for seed in 0..20 {
+    for seed in 0..5 {
         let mut world = World::new(seed, Faults::none());
-        for step in 0..400 {
+        for step in 0..3000 {
             world.put_or_delete();
-            if step % 50 == 49 {
+            if step % 100 == 99 {
                 world.restart();
+                world.read_all_strictly();
             }
-            world.read_strictly();
         }
+    }
+}
+
+/// Kills at any call of the device, in the middle of writes too: of puts, deletes, the drop of segments,
+/// and of the starts after them.
+#[test]
+fn kills_come_at_any_point() {
+    for seed in 100..102 {
+        let mut world = World::new(seed, Faults::none());
+        for calls in 1..200 {
+            world.kill_after(calls);
+            world.read_all_strictly();
+            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (512 << 10));
+        }
+    }
+}
+
+/// A full or failing disk loses what it refused, and nothing else: what it took is there after a start.
+#[test]
+fn what_a_failing_disk_took_is_kept() {
+    for seed in 200..210 {
+        let faults = Faults {
+            eio: 30,
+            full: 30,
+            ..Faults::none()
+        };
+        let mut world = World::new(seed, faults);
+        for _ in 0..10 {
+            for _ in 0..100 {
+                world.put_or_delete();
+            }
+            world.read_all();
+            world.repair();
+            assert!(world.disk_bytes() <= world::BOUNDS.disk_bytes + (512 << 10));
+        }
+        assert!(world.faults() > 50 && world.hits > 100);
     }
 }
 
@@ -98,11 +135,11 @@ fn whole_segments_go_when_the_disk_is_full() {
     for _ in 0..5000 {
         world.put_or_delete();
     }
-    assert!(world.bytes() <= world::DISK);
+    assert!(world.bytes() <= world::BOUNDS.disk_bytes);
     assert!(world.blocks() > 0);
     world.restart();
     world.read_all();
-    assert!(world.bytes() <= world::DISK);
+    assert!(world.bytes() <= world::BOUNDS.disk_bytes);
 }
 
 #[test]
@@ -123,6 +160,7 @@ fn real_files_keep_records() {
         path: folder.path().to_owned(),
         bytes: 64 << 20,
         queue_bytes: 32 << 20,
+        index_bytes: 1 << 20,
     };
     let arena = Arena::new(32 << 20);
     let stored = |byte: u8, len: usize| {
@@ -164,7 +202,7 @@ fn a_start_over_100_gigabytes_is_short() {
     let device = Folder::open(folder.path().to_owned()).unwrap();
     let (mut blocks, mut bytes) = (0, 0);
     for segment in 0..SEGMENTS {
-        let file = device.create(segment).unwrap();
+        let file = device.create(segment, 0).unwrap();
         let write = |at, bytes: &[u8]| file.write_at(at, &[std::io::IoSlice::new(bytes)]);
         write(0, &format::segment_header(segment, 7)).unwrap();
         let mut at = ALIGN as u64;
@@ -173,7 +211,7 @@ fn a_start_over_100_gigabytes_is_short() {
                 segment,
                 offset: at,
                 serial: blocks,
-                gone: false,
+                dead: false,
                 len: BLOCK,
                 sum: 0,
                 expires_unix_ms: 0,

@@ -1,7 +1,7 @@
 //! The tier as the store sees it: offers are written behind, by one thread.
 
 use super::{
-    append::Appender,
+    append::{Appender, Bounds},
     device::{Device, Folder, SegmentFile},
     fetch::{fetch, is_whole},
     index::{Index, Place},
@@ -25,8 +25,8 @@ use std::{
 
 /// How long what was written may wait for the disk to promise it.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
-/// Keys that wait to be written as gone. Beyond it a start may find a deleted block again.
-const GONE_MAX: usize = 1 << 16;
+/// Records that wait to be marked as dead. Beyond it a start may find a deleted block again.
+const KILLS_MAX: usize = 1 << 16;
 /// Segments are a part of the disk, within these bounds.
 const SEGMENT_SHARE: u64 = 8;
 const SEGMENT_MIN: u64 = 1 << 20;
@@ -41,6 +41,9 @@ pub struct DiskConfig {
     pub bytes: u64,
     /// Bytes of blocks that wait to be written: they stay in memory until then.
     pub queue_bytes: usize,
+    /// Bytes of memory for what is known of the blocks on disk: beyond it segments go, as when the disk
+    /// is full.
+    pub index_bytes: usize,
 }
 
 /// A disk tier that could not be opened.
@@ -68,17 +71,30 @@ pub struct DiskStat {
     pub broken: Counter,
 }
 
+/// What there is on disk at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskSizes {
+    /// Blocks.
+    pub blocks: usize,
+    /// Bytes of segments.
+    pub bytes: u64,
+    /// Bytes of memory that what is known of the blocks takes.
+    pub index_bytes: usize,
+    /// Bytes that wait to be written.
+    pub waiting_bytes: usize,
+}
+
 #[derive(Debug)]
 enum Job {
     Put(Arc<Namespace>, Box<[u8]>, Arc<Stored>, u64),
-    Gone(Arc<Namespace>, Box<[u8]>),
+    Kill(Place),
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
-    gone: usize,
+    kills: usize,
     /// The block that is being written, and whether its key has gone meanwhile.
     current: Option<(NamespaceId, Box<[u8]>, bool)>,
     closed: bool,
@@ -136,7 +152,16 @@ impl DiskTier {
         let index = Arc::new(Mutex::new(index));
         let segment = (config.bytes / SEGMENT_SHARE).clamp(SEGMENT_MIN, SEGMENT_MAX);
         let next = (found.next_segment, found.next_serial);
-        let appender = Appender::new(device, Arc::clone(&index), (segment, config.bytes), next);
+        let bounds = Bounds {
+            segment_bytes: segment,
+            disk_bytes: config.bytes,
+            index_bytes: config.index_bytes,
+        };
+        let mut appender = Appender::new(device, Arc::clone(&index), bounds, next);
+        for stale in &found.stale {
+            appender.kill(stale)?;
+        }
+        appender.fit()?;
         let block_max = appender.block_max();
         let shared = Arc::new(Shared {
             index,
@@ -163,12 +188,17 @@ impl DiskTier {
         &self.shared.stat
     }
 
-    /// (blocks, bytes of segments, bytes that wait).
+    /// What there is now.
     #[must_use]
-    pub fn sizes(&self) -> (usize, u64, usize) {
+    pub fn sizes(&self) -> DiskSizes {
         let waiting = self.shared.queue.lock().bytes;
         let index = self.shared.index.lock();
-        (index.len(), index.bytes(), waiting)
+        DiskSizes {
+            blocks: index.len(),
+            bytes: index.bytes(),
+            index_bytes: index.entry_bytes(),
+            waiting_bytes: waiting,
+        }
     }
 
     /// Where a block lies, if it is there.
@@ -231,19 +261,26 @@ impl DiskTier {
             *cancelled = true;
         }
         let written = self.shared.index.lock().remove(namespace.id, key, u64::MAX);
-        let is_written = written.is_some() || queue.current.is_some();
-        if is_written && queue.gone < GONE_MAX {
-            queue.gone += 1;
-            queue
-                .jobs
-                .push_back(Job::Gone(Arc::clone(namespace), key.into()));
-            self.shared.wake.notify_one();
+        let len = written.as_ref().map(|place| place.len);
+        if let Some(place) = written {
+            self.shared.bury(&mut queue, place);
         }
-        waited.or(written.map(|place| place.len))
+        waited.or(len)
+    }
+
+    /// A record's bytes are not its own: it is forgotten for good.
+    fn quarantine(&self, namespace: NamespaceId, key: &[u8], place: &Place) {
+        self.shared.stat.corrupt.increment();
+        let mut queue = self.shared.queue.lock();
+        let mut index = self.shared.index.lock();
+        if let Some(place) = index.remove(namespace, key, place.serial + 1) {
+            drop(index);
+            self.shared.bury(&mut queue, place);
+        }
     }
 
     /// Reads a block into a place in memory; `None` where it can't be had. Blocks the thread.
-    pub(crate) fn read(
+    pub fn read(
         &self,
         namespace: NamespaceId,
         key: &[u8],
@@ -257,11 +294,7 @@ impl DiskTier {
                 stat.hits.increment();
                 return Some(block);
             }
-            Ok(None) => {
-                stat.corrupt.increment();
-                let mut index = self.shared.index.lock();
-                index.remove(namespace, key, place.serial + 1);
-            }
+            Ok(None) => self.quarantine(namespace, key, place),
             Err(error) => {
                 stat.faults.increment();
                 tracing::warn!(%error, "a block can't be read from disk");
@@ -289,9 +322,7 @@ impl DiskTier {
             }
         };
         if !is_whole {
-            self.shared.stat.corrupt.increment();
-            let mut index = self.shared.index.lock();
-            index.remove(namespace, key, place.serial + 1);
+            self.quarantine(namespace, key, &place);
         }
         Some((place.len, is_whole))
     }
@@ -328,20 +359,24 @@ impl Shared {
                 }
                 Next::End => {
                     self.count(appender.sync());
+                    self.count(appender.seal());
                     return;
                 }
             };
             is_dirty = true;
             match job {
                 Job::Put(namespace, key, stored, expires) => {
-                    let id = (namespace.id, namespace.name.as_str());
-                    if self.count(appender.put(id, &key, &stored, expires)) {
-                        self.stat.written.increment();
+                    let written = appender.put(&namespace.name, &key, &stored, expires);
+                    let place = self.count(written);
+                    self.stat.written.add(u64::from(place.is_some()));
+                    let len = stored.block.len();
+                    if let Some(dead) = self.done(namespace.id, &key, len, place) {
+                        self.count(appender.kill(&dead));
                     }
-                    self.done(namespace.id, &key, stored.block.len());
+                    self.count(appender.fit());
                 }
-                Job::Gone(namespace, key) => {
-                    self.count(appender.gone(&namespace.name, &key));
+                Job::Kill(place) => {
+                    self.count(appender.kill(&place));
                 }
             }
         }
@@ -355,7 +390,7 @@ impl Shared {
                     Job::Put(namespace, key, ..) => {
                         queue.current = Some((namespace.id, key.clone(), false));
                     }
-                    Job::Gone(..) => queue.gone -= 1,
+                    Job::Kill(_) => queue.kills -= 1,
                 }
                 return Next::Job(job);
             }
@@ -368,22 +403,42 @@ impl Shared {
         }
     }
 
-    /// A block was written, or could not be.
-    fn done(&self, namespace: NamespaceId, key: &[u8], len: usize) {
+    /// A block was written, or could not be. The record that is dead now: an older one of its key, or
+    /// the block's own where its key was taken out meanwhile.
+    fn done(
+        &self,
+        namespace: NamespaceId,
+        key: &[u8],
+        len: usize,
+        place: Option<Place>,
+    ) -> Option<Place> {
         let mut queue = self.queue.lock();
         queue.bytes -= len;
-        if let Some((.., true)) = queue.current.take() {
-            self.index.lock().remove(namespace, key, u64::MAX);
+        let is_cancelled = matches!(queue.current.take(), Some((.., true)));
+        match place {
+            Some(place) if is_cancelled => Some(place),
+            Some(place) => self.index.lock().insert(namespace, key, &place),
+            // What is there is older than what was put since.
+            None => self.index.lock().remove(namespace, key, u64::MAX),
         }
     }
 
-    fn count(&self, outcome: io::Result<()>) -> bool {
+    /// A record that the index knows no more shall be marked as dead.
+    fn bury(&self, queue: &mut Queue, place: Place) {
+        if queue.kills < KILLS_MAX {
+            queue.kills += 1;
+            queue.jobs.push_back(Job::Kill(place));
+            self.wake.notify_one();
+        }
+    }
+
+    fn count<T>(&self, outcome: io::Result<T>) -> Option<T> {
         match outcome {
-            Ok(()) => true,
+            Ok(done) => Some(done),
             Err(error) => {
                 self.stat.faults.increment();
                 tracing::warn!(%error, "the disk tier can't write");
-                false
+                None
             }
         }
     }

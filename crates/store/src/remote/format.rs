@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{Attributes, Stored},
-    disk::{ALIGN, FormatError, Record, unix_ms},
+    disk::{FormatError, Record, unix_ms},
 };
 use bytes::Bytes;
 use std::{fmt::Write as _, sync::Arc};
@@ -50,6 +50,9 @@ pub(super) fn in_folder(prefix: &str, namespace: &str) -> String {
     format!("{prefix}{slash}{folder}")
 }
 
+/// A block's bytes begin at a multiple of this.
+const HEADER_ALIGN: usize = 512;
+
 /// What an object says of its block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
@@ -84,7 +87,7 @@ fn record(namespace: &str, key: &[u8], found: &Found) -> Record {
         segment: 0,
         offset: 0,
         serial: 0,
-        gone: false,
+        dead: false,
         len: found.len,
         sum: found.sum,
         expires_unix_ms: found.expires_unix_ms,
@@ -92,6 +95,12 @@ fn record(namespace: &str, key: &[u8], found: &Found) -> Record {
         namespace: namespace.as_bytes().to_vec(),
         key: key.to_vec(),
     }
+}
+
+fn header(namespace: &str, key: &[u8], found: &Found) -> Vec<u8> {
+    let mut header = record(namespace, key, found).encode(0);
+    header.resize(header.len().next_multiple_of(HEADER_ALIGN), 0);
+    header
 }
 
 /// Bytes of the header of a key's object.
@@ -102,15 +111,15 @@ pub(super) fn header_len(namespace: &str, key: &[u8]) -> usize {
         expires_unix_ms: 0,
         attributes: Attributes::None,
     };
-    let len = record(namespace, key, &nothing).header_len();
-    usize::try_from(len).unwrap_or(usize::MAX)
+    let len = record(namespace, key, &nothing).text_len();
+    len.next_multiple_of(HEADER_ALIGN)
 }
 
 /// What a header says, if it is that of this key.
 pub(super) fn parse(header: &[u8], namespace: &str, key: &[u8]) -> Result<Found, FormatError> {
     let record = Record::parse(header, 0, (0, 0))?;
-    let is_asked = record.namespace == namespace.as_bytes() && record.key == key && !record.gone;
-    if !is_asked || !header.len().is_multiple_of(ALIGN) {
+    let is_asked = record.namespace == namespace.as_bytes() && record.key == key && !record.dead;
+    if !is_asked || !header.len().is_multiple_of(HEADER_ALIGN) {
         return Err(FormatError::None);
     }
     Ok(Found {
@@ -137,7 +146,7 @@ pub(super) fn object(
     stored: &Arc<Stored>,
     found: &Found,
 ) -> Vec<Bytes> {
-    let mut pieces = vec![Bytes::from(record(namespace, key, found).encode(0))];
+    let mut pieces = vec![Bytes::from(header(namespace, key, found))];
     let mut at = 0;
     while at < stored.block.len() {
         let piece = Bytes::from_owner(Part(Arc::clone(stored), at));
@@ -188,7 +197,7 @@ mod tests {
             expires_unix_ms: 5,
             attributes: Attributes::None,
         };
-        let header = record("team/model", b"key", &found).encode(0);
+        let header = header("team/model", b"key", &found);
         assert_eq!(header.len(), header_len("team/model", b"key"));
         assert_eq!(parse(&header, "team/model", b"key"), Ok(found));
         assert!(parse(&header, "team/other", b"key").is_err());

@@ -76,6 +76,25 @@ pub(super) struct Chance {
     dice: Dice,
     faults: Faults,
     count: u64,
+    /// Calls that are left before the process is killed.
+    left: Option<u64>,
+}
+
+impl Chance {
+    /// The process lives, and the device does not refuse.
+    fn call(&mut self) -> io::Result<()> {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                return Err(io::Error::other("killed"));
+            }
+        }
+        if self.dice.hits(self.faults.eio) {
+            self.count += 1;
+            return Err(io::Error::other("EIO"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -93,12 +112,41 @@ impl Disk {
                 dice,
                 faults,
                 count: 0,
+                left: None,
             })),
         }
     }
 
     pub(super) fn faults(&self) -> u64 {
         self.chance.lock().count
+    }
+
+    /// Other faults from here on; those that were.
+    pub(super) fn set_faults(&self, faults: Faults) -> Faults {
+        std::mem::replace(&mut self.chance.lock().faults, faults)
+    }
+
+    /// The process is killed within so many calls: none after it does anything.
+    pub(super) fn kill_after(&self, calls: u64) {
+        self.chance.lock().left = Some(calls.max(1));
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.chance.lock().left == Some(0)
+    }
+
+    /// Another process runs.
+    pub(super) fn revive(&self) {
+        let mut chance = self.chance.lock();
+        chance.count += u64::from(chance.left.take().is_some());
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.files.lock();
+        files
+            .values()
+            .map(|file| file.bytes.lock().now.len() as u64)
+            .sum()
     }
 
     /// What was not synced is there, or not, or in part, sector by sector.
@@ -155,10 +203,12 @@ impl Disk {
 
 impl Device for Disk {
     fn list(&self) -> io::Result<Vec<u64>> {
+        self.chance.lock().call()?;
         Ok(self.files.lock().keys().copied().collect())
     }
 
-    fn create(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
+    fn create(&self, id: u64, _: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        self.chance.lock().call()?;
         let file = Arc::new(File {
             bytes: Mutex::default(),
             chance: Arc::clone(&self.chance),
@@ -169,12 +219,14 @@ impl Device for Disk {
     }
 
     fn open(&self, id: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        self.chance.lock().call()?;
         let files = self.files.lock();
         let file = files.get(&id).ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::clone(file) as Arc<dyn SegmentFile>)
     }
 
     fn remove(&self, id: u64) -> io::Result<()> {
+        self.chance.lock().call()?;
         self.files.lock().remove(&id);
         Ok(())
     }
@@ -186,8 +238,16 @@ impl SegmentFile for File {
         let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
         let faults = chance.faults;
         let (mut written, mut outcome) = (all.len(), Ok(()));
-        if chance.dice.hits(faults.eio) {
-            (written, outcome) = (0, Err(io::Error::other("EIO")));
+        let was_dead = chance.left == Some(0);
+        if let Err(error) = chance.call() {
+            // A kill comes in the middle of a write too.
+            let torn = chance.left == Some(0) && !was_dead;
+            let part = if torn {
+                chance.dice.below(all.len() as u64)
+            } else {
+                0
+            };
+            (written, outcome) = (usize::try_from(part).unwrap(), Err(error));
         } else if chance.dice.hits(faults.full) {
             written = usize::try_from(chance.dice.below(all.len() as u64)).unwrap();
             outcome = Err(io::ErrorKind::StorageFull.into());
@@ -211,11 +271,7 @@ impl SegmentFile for File {
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let mut chance = self.chance.lock();
-        let eio = chance.faults.eio;
-        if chance.dice.hits(eio) {
-            chance.count += 1;
-            return Err(io::Error::other("EIO"));
-        }
+        chance.call()?;
         let bytes = self.bytes.lock();
         let at = usize::try_from(offset).unwrap().min(bytes.now.len());
         let count = into.len().min(bytes.now.len() - at);
@@ -224,11 +280,17 @@ impl SegmentFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.chance.lock().call()?;
         self.bytes.lock().unsynced.clear();
         Ok(())
     }
 
+    fn trim(&self) -> io::Result<()> {
+        self.chance.lock().call()
+    }
+
     fn size(&self) -> io::Result<u64> {
+        self.chance.lock().call()?;
         Ok(self.bytes.lock().now.len() as u64)
     }
 }

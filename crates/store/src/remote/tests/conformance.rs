@@ -29,7 +29,9 @@ async fn promises(config: &StoreConfig, keeps_what_memory_lets_go: bool) {
         put(&a, &[number], &value(number, 50_000)).await;
         // Writing behind is bounded: whoever puts faster than it loses some.
         let behind = || {
-            let disk = store.disk().is_some_and(|disk| disk.sizes().2 > 0);
+            let disk = store
+                .disk()
+                .is_some_and(|disk| disk.sizes().waiting_bytes > 0);
             disk || store
                 .remote()
                 .is_some_and(|remote| remote.waiting_bytes() > 0)
@@ -60,6 +62,7 @@ async fn every_tier_keeps_the_same_promises() {
             path: folder.path().join(format!("{has_remote}")),
             bytes: 64 << 20,
             queue_bytes: 256 << 10,
+            index_bytes: 1 << 20,
         };
         let engine: Arc<dyn crate::remote::Remote> = Arc::new(Engine::default());
         let config = StoreConfig {
