@@ -50,13 +50,23 @@ pub fn run(what: &str, command: &mut Command) -> Result<()> {
     let start = Instant::now();
     let status = command
         .status()
-        .with_context(|| format!("{what}: starting {command:?}"))?;
+        .with_context(|| format!("{what}: starting {}", words(command)))?;
     let seconds = start.elapsed().as_secs_f64();
     if status.success() {
         println!("== {what}: done in {seconds:.0} s");
         return Ok(());
     }
-    bail!("{what} failed ({status}) after {seconds:.0} s: {command:?}")
+    let words = words(command);
+    bail!("{what} failed ({status}) after {seconds:.0} s: {words}")
+}
+
+/// A command as one would type it.
+fn words(command: &Command) -> String {
+    let program = std::iter::once(command.get_program());
+    let words = program
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Runs cargo with these arguments.

@@ -56,7 +56,7 @@ pub(crate) fn weigh(app: &App, question: &Question, group: &Group) -> SmallVec<[
         now: app.now(),
     };
     let replicas = group.replicas.iter().map(|replica| &**replica);
-    question.weigh(known, replicas)
+    question.weigh(known, &replicas)
 }
 
 /// The prompt's tokens as the engine makes them; `None` where that is not known.

@@ -31,7 +31,7 @@ impl Question {
     pub fn weigh<'a>(
         &self,
         known: Known<'_>,
-        replicas: impl Iterator<Item = &'a Replica> + Clone,
+        replicas: &(impl Iterator<Item = &'a Replica> + Clone),
     ) -> SmallVec<[Candidate; 8]> {
         let at = Instant::now();
         let guess = |replica: &Replica| self.guess(known, replica, at);

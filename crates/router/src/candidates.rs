@@ -106,7 +106,7 @@ pub(crate) fn weigh(
         policy: app.config.policy,
         now: app.now(),
     };
-    question.weigh(known, replicas(members))
+    question.weigh(known, &replicas(members))
 }
 
 /// These members' replicas.
