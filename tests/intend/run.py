@@ -208,7 +208,8 @@ def routed(running, model, name, what):
     url, admin = running.url(f"{model}-router", 8080), running.url(f"{model}-router", 9090)
     router = running.programs[f"{model}-router"][0]
     fleet = lambda: json.loads(lab.http("GET", admin + "/debug/fleet")[2])["replicas"]
-    router.until("both replicas are found", lambda: len(fleet()) == 2 and ask(url, "warm"), 30)
+    router.until("both replicas are up", lambda: [each["health"] for each in fleet()] == ["up"] * 2, 30)
+    ask(url, "warm")
     if name == "KV":
         exact = lambda: all("exact" in json.dumps(each).lower() and not each.get("why") for each in fleet())
         router.until("both caches are known exactly", exact, 30)
