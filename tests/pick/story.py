@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -284,6 +285,34 @@ def what_is_predicted_is_what_is_cached(world):
     assert world.kv.metric("onefill_picker_prediction_error_tokens_sum") == wrong, "off by no token"
 
 
+def feeds_that_are_cut_cost_exactness_and_nothing_else(world):
+    world.kv.exact()
+    order = lambda **faults: [request("POST", engine.url + "/fault", faults) for engine in world.engines]
+    exact = lambda: [each["knowledge"] == "exact" for each in world.kv.fleet()]
+    statuses, count = set(), iter(range(10_000))
+
+    def sees(wanted):
+        statuses.add(world.post("kv", body(f"silent {next(count)} " * 400))[0])
+        return wanted(exact())
+
+    order(silence=True)
+    until("the picker sees that events don't come", lambda: sees(lambda each: not any(each)), 60)
+    sent = {"model": "tiny", "messages": [{"role": "user", "content": "again and " * 300}], "max_tokens": 1}
+    cached = []
+    for _ in range(4):
+        status, _, answer = world.post("kv", sent, path=CHAT)
+        statuses.add(status)
+        cached.append(json.loads(answer)["usage"]["prompt_tokens_details"]["cached_tokens"])
+    assert min(cached[1:]) > 0, f"what was sent there is remembered: {cached}"
+    order(silence=False)
+    until("caches are known exactly again", lambda: sees(all), 60)
+    order(drop_batches=2)
+    for _ in range(8):
+        sees(all)
+    until("a gap heals", lambda: sees(all), 60)
+    assert statuses == {200}, statuses
+
+
 def nothing_stays_in_flight(world):
     for picker in (world.kv, world.echo, world.listing, world.secret):
         idle = lambda picker=picker: picker.metric("llm_d_epp_extproc_streams_inflight") == 0
@@ -367,6 +396,18 @@ def many_at_once(world):
     assert not failed, failed[:3]
 
 
+def memory_stays_as_it_is(world):
+    def held():
+        status = pathlib.Path(f"/proc/{world.echo.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    many_at_once(world)
+    before = held()
+    for _ in range(3):
+        many_at_once(world)
+    assert held() < before + 16, f"{before:.0f} MiB became {held():.0f}"
+
+
 def a_picker_that_stops_says_so_first_and_is_not_missed(world):
     assert world.post("open", body())[0] == 200
     picked = lambda: world.mortal.metric("llm_d_epp_request_total")
@@ -425,12 +466,14 @@ STORIES = [
     tls_with_a_certificate_of_its_own,
     a_rewritten_model_is_the_endpoints_and_not_the_clients,
     what_is_predicted_is_what_is_cached,
+    feeds_that_are_cut_cost_exactness_and_nothing_else,
     without_answers_streams_end_with_the_request,
     an_empty_pool_is_503,
     a_configuration_of_the_reference_is_obeyed,
     what_may_be_shed_is_429_while_the_pool_is_full,
     endpoints_in_a_file_come_and_go,
     many_at_once,
+    memory_stays_as_it_is,
     a_client_that_leaves_is_forgotten,
     nothing_stays_in_flight,
     a_picker_that_stops_says_so_first_and_is_not_missed,
