@@ -28,10 +28,6 @@ thread_local! {
 
 impl Question {
     /// Each replica with what it holds of the prompt, and its load.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an iterator, made for this call and gone over often"
-    )]
     pub fn weigh<'a>(
         &self,
         known: Known<'_>,
