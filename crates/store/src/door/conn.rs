@@ -4,7 +4,10 @@ use super::DoorError;
 use crate::memory::{Block, Draft};
 use smallvec::SmallVec;
 use std::{future::Future, io, io::IoSlice, time::Duration};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of commands that are held; a parser takes what it can, so that any command fits.
@@ -25,6 +28,9 @@ const COPIED_MAX: usize = 8 << 10;
 const SLICES_MAX: usize = 64;
 /// A client that takes or sends nothing for this long in the middle of a command is given up.
 const STALL: Duration = Duration::from_secs(60);
+/// Bytes a second that it must take or send beyond that: a block's place is not held for ever by one that
+/// does so drop by drop.
+const SLOWEST: usize = 256 << 10;
 
 /// A connection.
 #[derive(Debug)]
@@ -76,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                 () = self.shutdown.cancelled() => 0,
             }
         } else {
-            stalled(read).await?
+            Patience::with(0).wait(read).await?
         };
         self.end += count;
         Ok(count > 0)
@@ -86,9 +92,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     pub(crate) async fn receive(&mut self, draft: &mut Draft) -> Result<(), DoorError> {
         let copied = draft.copy_from(&self.input[self.start..self.end]);
         self.take(copied);
-        let mut turn = 0;
+        let (patience, mut turn) = (Patience::with(draft.missing()), 0);
         while draft.missing() > 0 {
-            let count = stalled(self.stream.read(draft.room(BLOCK_STEP))).await?;
+            let count = patience
+                .wait(self.stream.read(draft.room(BLOCK_STEP)))
+                .await?;
             if count == 0 {
                 return Err(DoorError::Cut);
             }
@@ -103,9 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let here = into.len().min(self.end - self.start);
         into[..here].copy_from_slice(&self.input[self.start..self.start + here]);
         self.take(here);
-        let mut filled = here;
+        let (patience, mut filled) = (Patience::with(into.len()), here);
         while filled < into.len() {
-            let count = stalled(self.stream.read(&mut into[filled..])).await?;
+            let count = patience.wait(self.stream.read(&mut into[filled..])).await?;
             if count == 0 {
                 return Err(DoorError::Cut);
             }
@@ -139,16 +147,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     /// Sends what `output` holds.
     pub(crate) async fn flush(&mut self) -> Result<(), DoorError> {
-        let mut sent = 0;
+        let (patience, mut sent) = (Patience::with(self.output.len()), 0);
         while sent < self.output.len() {
-            let count = stalled(self.stream.write(&self.output[sent..])).await?;
+            let count = patience
+                .wait(self.stream.write(&self.output[sent..]))
+                .await?;
             sent += some(count)?;
         }
         self.output.clear();
         self.output.shrink_to(OUTPUT_MAX);
         // A TLS stream may hold bytes that the socket had no room for.
         let flushed = async { self.stream.flush().await.map(|()| 0) };
-        stalled(flushed).await.map(drop)
+        patience.wait(flushed).await.map(drop)
     }
 
     /// Sends what `output` holds, the block's bytes from `at` up to `end` from where they lie, and
@@ -167,6 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             return self.flush_if_much().await;
         }
         let (mut head, mut behind, mut turn) = (0, 0, 0);
+        let patience = Patience::with(self.output.len() + (end - at) + tail.len());
         while at < end || behind < tail.len() {
             let mut slices: SmallVec<[IoSlice<'_>; 4]> = SmallVec::new();
             let ahead = self.output.get(head..).unwrap_or_default();
@@ -179,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             if parts_len == end - at {
                 slices.push(IoSlice::new(&tail[behind..]));
             }
-            let count = some(stalled(self.stream.write_vectored(&slices)).await?)?;
+            let count = some(patience.wait(self.stream.write_vectored(&slices)).await?)?;
             let of_head = count.min(ahead.len());
             let of_block = (count - of_head).min(parts_len);
             head += of_head;
@@ -208,9 +219,24 @@ fn some(count: usize) -> Result<usize, DoorError> {
     }
 }
 
-async fn stalled(step: impl Future<Output = io::Result<usize>>) -> Result<usize, DoorError> {
-    match tokio::time::timeout(STALL, step).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(DoorError::Stalled),
+/// How long a client may take for its part.
+struct Patience(Instant);
+
+impl Patience {
+    /// For so many bytes.
+    fn with(bytes: usize) -> Self {
+        let slowest = Duration::from_secs((bytes / SLOWEST) as u64);
+        Self(Instant::now() + STALL + slowest)
+    }
+
+    async fn wait(
+        &self,
+        step: impl Future<Output = io::Result<usize>>,
+    ) -> Result<usize, DoorError> {
+        let until = self.0.min(Instant::now() + STALL);
+        match tokio::time::timeout_at(until, step).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(DoorError::Stalled),
+        }
     }
 }

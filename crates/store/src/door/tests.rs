@@ -2,6 +2,7 @@
 
 mod lm;
 mod resp;
+mod slow;
 
 use super::{Conn, RespOptions, serve_lm, serve_resp};
 use crate::{

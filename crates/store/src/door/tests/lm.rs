@@ -12,7 +12,7 @@ const LAYOUT: Layout = Layout {
     location: 0,
 };
 
-fn request(command: Command, key: &str, length: usize) -> Vec<u8> {
+pub(super) fn request(command: Command, key: &str, length: usize) -> Vec<u8> {
     let layout = match command {
         Command::Put => LAYOUT,
         _ => lm::NO_LAYOUT,

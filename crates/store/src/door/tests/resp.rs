@@ -3,7 +3,7 @@ use crate::door::{Profile, User, Users};
 
 const NATIVE: &str = "meta-llama/Llama-3.1-8B-Instruct@01000100@0@0845@tenant";
 
-fn command(args: &[&[u8]]) -> Vec<u8> {
+pub(super) fn command(args: &[&[u8]]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
     for arg in args {
         bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
