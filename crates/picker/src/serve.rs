@@ -15,11 +15,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Status, Streaming,
@@ -34,8 +30,6 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// A proxy that is gone without a word is noticed after so long, twice.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// Answers of one stream that wait for Envoy to read them.
-const ANSWERS_MAX: usize = 16;
 
 /// What a listener offers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +97,7 @@ struct Process(Arc<App>);
 
 impl StreamingService<ProcessingRequest> for Process {
     type Response = ProcessingResponse;
-    type ResponseStream = ReceiverStream<Result<ProcessingResponse, Status>>;
+    type ResponseStream = stream::Answers;
     type Future = Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
@@ -113,10 +107,10 @@ impl StreamingService<ProcessingRequest> for Process {
             let full = "too many requests go by already";
             return std::future::ready(Err(Status::resource_exhausted(full)));
         }
-        let (out, answers) = mpsc::channel(ANSWERS_MAX);
+        let (out, answers) = stream::answers();
         let driving = stream::drive(Arc::clone(&app), request.into_inner(), out);
         drop(app.streams.spawn(driving));
-        std::future::ready(Ok(tonic::Response::new(ReceiverStream::new(answers))))
+        std::future::ready(Ok(tonic::Response::new(answers)))
     }
 }
 

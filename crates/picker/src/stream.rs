@@ -8,15 +8,63 @@ use crate::{
     proto::{ProcessingRequest, ProcessingResponse},
     refusal::{Code, Dropped, Refusal},
 };
+use futures_util::Stream;
 use std::{
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
+/// Answers of one stream that wait for Envoy to read them.
+const ANSWERS_MAX: usize = 16;
+
+/// One thing that Envoy is told.
+struct Said {
+    message: Result<ProcessingResponse, Status>,
+    last: bool,
+}
+
 /// What is sent to Envoy.
-type Out = mpsc::Sender<Result<ProcessingResponse, Status>>;
+#[derive(Debug)]
+pub(crate) struct Out(mpsc::Sender<Said>);
+
+/// All of it. It ends with the last message, not when the request's task gets that far: a response that
+/// comes in between would be handed to a stream that is about to end, and lost.
+pub(crate) struct Answers {
+    told: mpsc::Receiver<Said>,
+    over: bool,
+}
+
+/// The two ends of what Envoy is told.
+pub(crate) fn answers() -> (Out, Answers) {
+    let (tell, told) = mpsc::channel(ANSWERS_MAX);
+    (Out(tell), Answers { told, over: false })
+}
+
+impl Out {
+    /// False where Envoy is gone.
+    async fn say(&self, message: Result<ProcessingResponse, Status>, last: bool) -> bool {
+        self.0.send(Said { message, last }).await.is_ok()
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<ProcessingResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let said = ready!(self.told.poll_recv(cx));
+        Poll::Ready(said.map(|said| {
+            self.over = said.last;
+            said.message
+        }))
+    }
+}
 
 /// Drives one request to its end, or until Envoy leaves it.
 pub(crate) async fn drive(app: Arc<App>, inbound: Streaming<ProcessingRequest>, out: Out) {
@@ -110,18 +158,20 @@ impl Request {
             };
             return self.refuse(refusal).await;
         }
-        for act in acts {
-            let whole = match act {
-                Act::Decide(whole) => whole,
-                act => {
-                    if !self.act(act).await {
-                        return false;
-                    }
-                    continue;
+        let mut acts = acts.into_iter().peekable();
+        while let Some(act) = acts.next() {
+            let goes_on = match act {
+                // The last act of its list: what follows from the decision comes after it.
+                Act::Decide(whole) => return Box::pin(self.decide(&whole)).await,
+                Act::Send(message) => {
+                    let last = matches!(acts.peek(), Some(Act::Close));
+                    self.out.say(Ok(message), last).await
                 }
+                act => self.act(act).await,
             };
-            // The last act of its list: what follows from the decision comes after it.
-            return Box::pin(self.decide(&whole)).await;
+            if !goes_on {
+                return false;
+            }
         }
         true
     }
@@ -135,7 +185,7 @@ impl Request {
         let app = Arc::clone(&self.app);
         let verdict = tokio::select! {
             verdict = decide(&app, whole) => verdict,
-            () = self.out.closed() => return false,
+            () = self.out.0.closed() => return false,
         };
         self.app
             .metrics
@@ -162,12 +212,11 @@ impl Request {
             dynamic_metadata: None,
         };
         self.last = true;
-        self.out.send(Ok(said)).await.is_ok()
+        self.out.say(Ok(said), true).await
     }
 
     async fn act(&mut self, act: Act) -> bool {
         match act {
-            Act::Send(message) => return self.out.send(Ok(message)).await.is_ok(),
             Act::FirstByte => {
                 if let Some(booking) = &mut self.booking {
                     booking.first_byte();
@@ -193,13 +242,9 @@ impl Request {
             Act::Fail(why) => {
                 tracing::warn!(why, "a proxy broke the protocol");
                 self.last = true;
-                return self
-                    .out
-                    .send(Err(Status::invalid_argument(why)))
-                    .await
-                    .is_ok();
+                return self.out.say(Err(Status::invalid_argument(why)), true).await;
             }
-            Act::Decide(_) => {}
+            Act::Send(_) | Act::Decide(_) => {}
         }
         true
     }
