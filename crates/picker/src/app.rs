@@ -3,15 +3,16 @@
 use crate::{
     config::Config,
     dice::Dice,
+    endpoint::Endpoint,
     flow::Flow,
     metrics::Metrics,
-    roster::{Roster, Rosters},
+    roster::{Member, Roster, Rosters},
     saturation::Saturation,
 };
 use arc_swap::Guard;
-use onefill_fleet::{FleetHandle, Health};
+use onefill_fleet::FleetHandle;
 use onefill_question::Trust;
-use onefill_schedule::Scheduler;
+use onefill_schedule::{Candidate, Scheduler};
 use std::{
     sync::{
         Arc,
@@ -71,6 +72,18 @@ impl App {
         self.started.elapsed()
     }
 
+    /// A member as a profile, or the measure of saturation, sees it.
+    pub(crate) fn endpoint(&self, member: &Member, candidate: Candidate) -> Endpoint {
+        let id = member.replica.id;
+        Endpoint {
+            pod: Arc::clone(&member.pod),
+            candidate,
+            adapters: Arc::clone(&member.replica.status().adapters),
+            in_flight: self.scheduler.in_flight(id),
+            in_flight_tokens: self.scheduler.queued_tokens(self.now(), id),
+        }
+    }
+
     /// How the pool's load is measured.
     pub(crate) fn saturation(&self) -> Saturation {
         let setup = self.config.setup.as_deref();
@@ -88,12 +101,6 @@ impl App {
 
     /// Whether requests would be picked for: an endpoint is up, and the picker is not about to stop.
     pub(crate) fn is_ready(&self) -> bool {
-        let up = |health| matches!(health, Health::Up);
-        !self.stopping.load(Relaxed)
-            && self
-                .roster()
-                .members
-                .iter()
-                .any(|member| up(member.replica.status().health))
+        !self.stopping.load(Relaxed) && !self.roster().well().members.is_empty()
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     profile::Scene,
     question::{self, Body},
     refusal::{Code, Refusal},
-    roster::{Group, Member},
+    roster::Group,
     setup::Parser,
 };
 use onefill_question::Question;
@@ -98,18 +98,9 @@ fn may_answer(app: &App, whole: &Whole, model: Option<&str>) -> Arc<Group> {
 
 /// Endpoints as a profile sees them.
 fn endpoints(app: &App, group: &Group, weighed: &[Candidate]) -> Vec<Endpoint> {
-    let now = app.now();
-    let endpoint = |(member, candidate): (&Arc<Member>, &Candidate)| {
-        let id = member.replica.id;
-        Endpoint {
-            pod: Arc::clone(&member.pod),
-            candidate: *candidate,
-            adapters: Arc::clone(&member.replica.status().adapters),
-            in_flight: app.scheduler.in_flight(id),
-            in_flight_tokens: app.scheduler.queued_tokens(now, id),
-        }
-    };
-    group.members.iter().zip(weighed).map(endpoint).collect()
+    let each = group.members.iter().zip(weighed);
+    each.map(|(member, candidate)| app.endpoint(member, *candidate))
+        .collect()
 }
 
 fn choose(

@@ -9,8 +9,8 @@ use crate::{
     endpoint::Endpoint,
     plan::Wish,
     refusal::{Code, Dropped, Refusal},
+    roster::Member,
 };
-use onefill_fleet::Health;
 use onefill_kv::{Knowledge, Overlap};
 use onefill_schedule::Candidate;
 use parking_lot::Mutex;
@@ -270,26 +270,17 @@ impl Drop for Waits<'_> {
 /// The endpoints that are up, with their loads.
 fn pool(app: &App) -> Vec<Endpoint> {
     let at = Instant::now();
-    let now = app.now();
-    let roster = app.roster();
-    let members = roster.members.iter();
-    let endpoint = |member: &Arc<crate::roster::Member>| {
-        let status = member.replica.status();
-        let id = member.replica.id;
-        (status.health == Health::Up).then(|| Endpoint {
-            pod: Arc::clone(&member.pod),
-            candidate: Candidate {
-                replica: id,
-                overlap: Overlap::default(),
-                knowledge: Knowledge::LoadOnly,
-                load: onefill_question::load(&status, at),
-            },
-            adapters: Arc::clone(&status.adapters),
-            in_flight: app.scheduler.in_flight(id),
-            in_flight_tokens: app.scheduler.queued_tokens(now, id),
-        })
+    let endpoint = |member: &Arc<Member>| {
+        let load = onefill_question::load(&member.replica.status(), at);
+        let candidate = Candidate {
+            replica: member.replica.id,
+            overlap: Overlap::default(),
+            knowledge: Knowledge::LoadOnly,
+            load,
+        };
+        app.endpoint(member, candidate)
     };
-    members.filter_map(endpoint).collect()
+    app.roster().well().members.iter().map(endpoint).collect()
 }
 
 #[cfg(test)]

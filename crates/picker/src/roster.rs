@@ -157,6 +157,11 @@ impl Roster {
             && pods.is_none_or(|pods| Arc::ptr_eq(&self.pods, pods))
     }
 
+    /// Those that are well.
+    pub(crate) fn well(&self) -> &Group {
+        &self.well
+    }
+
     /// Those that may answer: the well ones that serve the model, among those that are `allowed`. Where
     /// none is well the others, since a request is lost only if no replica answers; empty where there
     /// is none.

@@ -1,5 +1,5 @@
 //! Routing by a Gateway: an `InferencePool`, `onefill picker` as its endpoint picker, and the route.
-//! The picker's flags are those of the reference picker.
+//! Any picker takes its flags but those of event ports, which older engines need.
 
 use super::{Objects, PICKER, door::Door, pod::put, port};
 use crate::{

@@ -144,10 +144,13 @@ impl Appender {
             self.mark(&place)?;
             self.undead.pop();
         }
-        let current = self.current.as_ref().map(|current| current.id);
-        for id in std::mem::take(&mut self.dirty).into_iter().chain(current) {
+        self.dirty
+            .extend(self.current.as_ref().map(|current| current.id));
+        // One that fails is tried again by the next sync.
+        while let Some(id) = self.dirty.first().copied() {
             let file = self.index.lock().file(id);
             file.map_or(Ok(()), |file| file.sync())?;
+            self.dirty.remove(&id);
         }
         Ok(())
     }

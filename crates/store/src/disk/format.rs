@@ -9,7 +9,7 @@ use twox_hash::XxHash3_64;
 pub const ALIGN: usize = 4096;
 const SEGMENT_MAGIC: [u8; 4] = *b"OFS1";
 const RECORD_MAGIC: [u8; 4] = *b"OFR1";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FIXED: usize = 112;
 const SUM_AT: usize = 104;
 const DEAD: u32 = 1;

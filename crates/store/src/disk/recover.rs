@@ -42,11 +42,13 @@ pub(super) fn recover(
             file.read_at(0, &mut secret)?;
             let Ok(secret) = parse_segment(&secret, id) else {
                 found.broken += 1;
-                // The store ended before there was anything in it.
-                return match bytes <= ALIGN as u64 {
-                    true => device.remove(id),
-                    false => Ok(()),
-                };
+                if bytes <= ALIGN as u64 {
+                    return device.remove(id); // the store ended before there was anything in it
+                }
+                let what =
+                    "a segment of another version, or a broken one, is left alone: take it away";
+                tracing::warn!(segment = id, bytes, "{what}");
+                return Ok(());
             };
             // The store may have ended before it was full.
             _ = file.trim();

@@ -1,15 +1,12 @@
 //! TLS towards clients, from PEM files.
 
+use onefill_wire::pem::{self, PemError, certificates};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 /// What a listener with TLS needs.
 pub type Tls = Arc<ServerConfig>;
@@ -17,17 +14,9 @@ pub type Tls = Arc<ServerConfig>;
 /// Files that can't be used for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that can't be read, or is no PEM.
-    #[error("{}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// A file without a certificate.
-    #[error("{}: holds no certificate", .0.display())]
-    Empty(PathBuf),
+    /// One of the files.
+    #[error(transparent)]
+    File(#[from] PemError),
     /// Certificates and keys that don't fit.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -54,7 +43,7 @@ impl TlsFiles {
     /// Names the file that can't be used.
     pub fn read(&self) -> Result<Tls, TlsError> {
         let chain = certificates(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(fault(&self.key))?;
+        let key = pem::key(&self.key)?;
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
@@ -72,21 +61,4 @@ impl TlsFiles {
         };
         Ok(Arc::new(builder.with_single_cert(chain, key)?))
     }
-}
-
-fn fault(path: &Path) -> impl Fn(rustls::pki_types::pem::Error) -> TlsError {
-    let path = path.to_owned();
-    move |source| TlsError::File {
-        path: path.clone(),
-        source,
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found = CertificateDer::pem_file_iter(path).map_err(fault(path))?;
-    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(fault(path))?;
-    if found.is_empty() {
-        return Err(TlsError::Empty(path.to_owned()));
-    }
-    Ok(found)
 }

@@ -1,15 +1,8 @@
 //! TLS towards a store, from PEM files.
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
-};
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use crate::pem::{self, PemError, certificates};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use std::{io, path::PathBuf, sync::Arc};
 
 /// How a store with TLS is known, and what is shown to it.
 #[derive(Clone, Debug)]
@@ -27,17 +20,12 @@ pub struct TlsFiles {
 /// Files that can't be used for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that can't be read, or is no PEM.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: pem::Error,
-    },
-    /// No certificate, where some are needed.
-    #[error("{0} holds no certificate")]
-    Empty(String),
+    /// One of the files.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The system has no authorities.
+    #[error("the system holds no certificate")]
+    NoAuthorities,
     /// The system's authorities.
     #[error("the system's authorities: {0}")]
     System(io::Error),
@@ -63,8 +51,7 @@ impl TlsFiles {
         let config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let secret = PrivateKeyDer::from_pem_file(key).map_err(fault(key))?;
-                builder.with_client_auth_cert(certificates(certificate)?, secret)?
+                builder.with_client_auth_cert(certificates(certificate)?, pem::key(key)?)?
             }
         };
         Ok(Tls(Arc::new(config)))
@@ -72,30 +59,13 @@ impl TlsFiles {
 
     fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         if let Some(path) = &self.authorities {
-            return certificates(path);
+            return Ok(certificates(path)?);
         }
         let found = rustls_native_certs::load_native_certs();
         match found.errors.into_iter().next() {
             Some(error) if found.certs.is_empty() => Err(TlsError::System(io::Error::other(error))),
-            None if found.certs.is_empty() => Err(TlsError::Empty("the system".to_owned())),
+            None if found.certs.is_empty() => Err(TlsError::NoAuthorities),
             _ => Ok(found.certs),
         }
     }
-}
-
-fn fault(path: &Path) -> impl Fn(pem::Error) -> TlsError {
-    let path = path.to_owned();
-    move |source| TlsError::File {
-        path: path.clone(),
-        source,
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found = CertificateDer::pem_file_iter(path).map_err(fault(path))?;
-    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(fault(path))?;
-    if found.is_empty() {
-        return Err(TlsError::Empty(path.display().to_string()));
-    }
-    Ok(found)
 }
