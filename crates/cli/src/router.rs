@@ -85,10 +85,27 @@ fn settings(arguments: &Arguments, faults: &mut Faults) -> Settings {
     settings
 }
 
+/// A file that may be written later needs its folder now.
+fn in_a_folder(file: &Path) -> Result<(), String> {
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    match parent {
+        Some(parent) if !parent.is_dir() => {
+            let (file, parent) = (file.display(), parent.display());
+            Err(format!(
+                "{file}: there is no folder {parent}: make it first"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The router's configuration, with everything loaded that it names.
 fn build(settings: &Settings, faults: &mut Faults) -> Config {
     // Keys of the last run's index are of use with its seed only.
     let snapshot = settings.snapshot.as_deref();
+    if let Some(path) = snapshot {
+        faults.keep("snapshot", in_a_folder(path));
+    }
     let seed = settings
         .key_seed
         .or_else(|| onefill_fleet::snapshot_seed(snapshot?).map(|seed| seed.0))

@@ -74,3 +74,19 @@ fn an_engine_refuses_what_it_can_not_be() {
         assert!(text(&done.stderr).contains(word), "{}", text(&done.stderr));
     }
 }
+
+#[test]
+fn a_snapshot_without_a_folder_is_a_fault_before_anything_starts() {
+    let replica = [
+        "router",
+        "--replica",
+        "http://127.0.0.1:1",
+        "--check-config",
+    ];
+    let check = |file: &str| onefill(&[&replica[..], &["--snapshot", file]].concat());
+    let done = check("no-such-folder/index");
+    assert_eq!(done.status.code(), Some(64));
+    let said = text(&done.stderr);
+    assert!(said.contains("no folder no-such-folder"), "{said}");
+    assert!(check("index").status.success(), "beside where it runs");
+}

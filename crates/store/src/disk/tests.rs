@@ -193,6 +193,23 @@ fn real_files_keep_records() {
     assert_eq!(tier.stat().broken.get(), 0);
 }
 
+#[test]
+fn a_segment_of_another_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{:016x}.segment", 0));
+    let mut bytes = vec![0; 4 * ALIGN];
+    bytes[..ALIGN].copy_from_slice(&format::segment_header(0, 7));
+    bytes[4] -= 1;
+    let sum = twox_hash::XxHash3_64::oneshot(&bytes[..24]);
+    bytes[24..32].copy_from_slice(&sum.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let device = Folder::open(folder.path().to_owned()).unwrap();
+    let mut index = Index::default();
+    let found = recover::recover(&device, &mut index, &crate::Namespaces::default()).unwrap();
+    assert_eq!((index.len(), found.broken, found.next_segment), (0, 1, 1));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "as it was");
+}
+
 /// 100 GB of blocks of 2 MiB: headers as they are, the blocks' bytes as holes of sparse files.
 #[test]
 fn a_start_over_100_gigabytes_is_short() {
