@@ -95,23 +95,27 @@ def conversations(url, model):
 
 
 def shared(engines, store, router, model):
-    """A prompt that A computed is answered by B from the store."""
-    prompt = "a document that both are asked about, one after the other. " * 30
+    """Prompts that A computed are answered by B from the store. A prompt of this small model is computed within
+    milliseconds, so that on a busy machine B rightly does not wait for the store: then another one is asked.
+    """
     a, b = engines
-    first = run.ask(a, prompt, model=model, tokens=8)[2]
-    whole = first["usage"]["prompt_tokens"] // 32
     blocks = lambda: metric(store, "onefill_store_memory_blocks")
-    router.until(f"{whole} blocks are stored", lambda: blocks() >= whole, 30)
-    source = "vllm:prompt_tokens_cached_by_source_total"
-    before = metric(b, source, source="disk")
-    second = run.ask(b, prompt, model=model, tokens=8)[2]
-    came = metric(b, source, source="disk") - before
-    same = first["choices"][0]["text"] == second["choices"][0]["text"]
-    lab.check("replica B answers the same", same)
-    figure = f"({came:.0f} of {whole * 32} tokens in whole blocks)"
-    lab.check("out of the store", came >= 0.9 * whole * 32, figure)
+    loaded = lambda: metric(b, "vllm:prompt_tokens_cached_by_source_total", source="disk")
+    answers, tokens = [], []
 
+    def from_the_store():
+        prompt = f"document {len(answers)} that both are asked about, one after the other. " * 30
+        others = blocks()
+        first = run.ask(a, prompt, model=model, tokens=8)[2]
+        whole = first["usage"]["prompt_tokens"] // 32
+        router.until(f"its {whole} blocks are stored", lambda: blocks() >= others + whole, 30)
+        before = loaded()
+        second = run.ask(b, prompt, model=model, tokens=8)[2]
+        answers.append(first["choices"][0]["text"] == second["choices"][0]["text"])
+        tokens.append((loaded() - before, whole * 32))
+        return tokens[-1][0] >= 0.9 * tokens[-1][1]
 
-if __name__ == "__main__":
-    tell()
-    lab.end()
+    router.until("a prompt comes out of the store", from_the_store, 90)
+    lab.check("replica B answers the same", all(answers), f"({len(answers)} prompts)")
+    came, whole = tokens[-1]
+    lab.check("out of the store", came >= 0.9 * whole, f"({came:.0f} of {whole} tokens in whole blocks)")
